@@ -1,6 +1,6 @@
 """Settings: one TOML file, an environment override for what is no secret, unknown key = error.
 
-Refuses secrets inline: they come from files (`*_file`), never from the file itself or the environment.
+Refuses secrets inline: they come from files (`*_file`), never from here or the environment.
 Durations are seconds. Addresses of listeners are written `transport:host:port`.
 """
 
@@ -80,7 +80,7 @@ class StoreSettings(_Section):
 
 
 class KeysSettings(_Section):
-    """Where the key-encryption key, the epoch slot and the key slots are; defaults lie in the store's folder."""
+    """Where the key-encryption key, the epoch slot and the key slots are (default: the store)."""
 
     kek_file: Path | None = None
     epoch: Path | None = None
@@ -201,7 +201,7 @@ _DEFAULT_PROVIDER = ProviderSettings()
 
 
 def load(path: Path | None, environment: Mapping[str, str]) -> Settings:
-    """Read the file (none: all defaults) and apply `SIPIS_SECTION__KEY` overrides; ConfigError names the key."""
+    """Read the file (none: all defaults), apply `SIPIS_SECTION__KEY`; ConfigError names the key."""
     values = _read(path) if path is not None else {}
     for name, text in environment.items():
         if name.startswith(ENVIRONMENT_PREFIX) and "__" in name:

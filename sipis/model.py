@@ -1,6 +1,6 @@
 """Frozen nouns that several rooms share.
 
-Refuses behaviour: a noun here knows its shape and nothing else. Passwords are not here, see secret.py.
+Refuses behaviour: a noun knows its shape and nothing else. Passwords are not here: secret.py.
 """
 
 from dataclasses import dataclass

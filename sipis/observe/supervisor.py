@@ -43,7 +43,7 @@ class Supervisor:
             self._group.create_task(self._keep(name, service), name=f"{self._room}.{name}")
 
     def spawn(self, name: str, job: Coroutine[object, object, None]) -> bool:
-        """Run a job once beside the services; False, and the job dropped, when too many are running."""
+        """Run a job once beside the services; False and dropped when too many are running."""
         if self._group is None or self._stopped.is_set() or len(self._jobs) >= self._most_jobs:
             job.close()
             return False
