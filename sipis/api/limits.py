@@ -1,0 +1,30 @@
+"""How often one source may call: a bounded table of token buckets.
+
+Refuses to grow: when the table is full the longest unused bucket makes room.
+"""
+
+from collections import OrderedDict
+
+from sipis.clock import Clock
+
+MOST_SOURCES = 10_000
+
+
+class RateLimit:
+    """A token bucket for each source, refilled evenly over a minute."""
+
+    def __init__(self, clock: Clock, per_minute: int) -> None:
+        self._clock = clock
+        self._size = float(per_minute)
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait_for(self, source: str) -> float:
+        """Take one token: 0 when there was one, else the seconds until there is."""
+        now = self._clock.monotonic()
+        tokens, since = self._buckets.pop(source, (self._size, now))
+        tokens = min(self._size, tokens + (now - since) * self._size / 60)
+        allowed = tokens >= 1
+        self._buckets[source] = (tokens - 1 if allowed else tokens, now)
+        if len(self._buckets) > MOST_SOURCES:
+            self._buckets.popitem(last=False)
+        return 0.0 if allowed else (1 - tokens) * 60 / self._size
