@@ -1,0 +1,128 @@
+"""Small linear scanners shared by the header types (RFC 3261 section 25).
+
+Every pattern is possessive or a single character class, so that no input makes it backtrack.
+Refuses to know any header: what a value means is told by the type that reads it.
+"""
+
+import re
+from typing import Final
+
+from sipis.errors import RemoteProtocolError
+from sipis.sip.limits import MAX_VALUES
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
+_HOST: Final = re.compile(r"[A-Za-z0-9._\-]++")
+_IPV6: Final = re.compile(r"[0-9A-Fa-f:.]++")
+_ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_QUOTED_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+_QUOTED: Final = re.compile(_QUOTED_TEXT, re.DOTALL)
+_VALUE: Final = re.compile(rf'(?:[^",<]++|{_QUOTED_TEXT}|<[^>]*+>)*+', re.DOTALL)
+_PIECE: Final = re.compile(rf'(?:[^";]++|{_QUOTED_TEXT})*+', re.DOTALL)
+
+
+def is_token(text: str) -> bool:
+    """Whether the text is a `token`."""
+    return _TOKEN.fullmatch(text) is not None
+
+
+def parse_number(text: str, largest: int) -> int | None:
+    """The unsigned decimal number, or None when it is none or larger than `largest`."""
+    if not (text.isascii() and text.isdigit()):
+        return None
+    digits = text.lstrip("0")
+    if len(digits) > 10:
+        return None
+    number = int(digits or "0")
+    return number if number <= largest else None
+
+
+def quote(text: str) -> str:
+    """The text as a quoted-string."""
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def unquote(text: str) -> str:
+    """The meaning of a quoted-string; other text stays as it is."""
+    if len(text) < 2 or text[0] != '"' or text[-1] != '"':
+        return text
+    inner = text[1:-1]
+    return _ESCAPE.sub(r"\1", inner) if "\\" in inner else inner
+
+
+def quoted_end(text: str) -> int:
+    """Where the quoted-string that opens the text ends (exclusive); raises RemoteProtocolError."""
+    match = _QUOTED.match(text)
+    if match is None:
+        raise RemoteProtocolError("unterminated quoted string")
+    return match.end()
+
+
+def split_list(text: str) -> list[str]:
+    """The values between commas outside quotes and angle brackets; empty ones are dropped.
+
+    Raises RemoteProtocolError on an open quote or bracket and on more than MAX_VALUES values.
+    """
+    pieces = text.split(",") if '"' not in text and "<" not in text else _split(text, _VALUE)
+    if len(pieces) > MAX_VALUES:
+        raise RemoteProtocolError("too many values in one header")
+    return [value for piece in pieces if (value := piece.strip())]
+
+
+def first_value(text: str) -> str:
+    """The first value of a comma list, the rest unread."""
+    if "," not in text:
+        return text
+    match = _VALUE.match(text)
+    return text[: match.end()].strip() if match else text
+
+
+def split_params(text: str) -> list[str]:
+    """The pieces between semicolons outside quotes, unstripped; raises RemoteProtocolError."""
+    return text.split(";") if '"' not in text else _split(text, _PIECE)
+
+
+def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
+    pieces: list[str] = []
+    start = 0
+    while match := pattern.match(text, start):
+        end = match.end()
+        pieces.append(text[start:end])
+        if end == len(text):
+            break
+        if text[end] in '"<':
+            raise RemoteProtocolError("unbalanced quote or angle bracket")
+        if len(pieces) > MAX_VALUES:
+            raise RemoteProtocolError("too many values in one header")
+        start = end + 1
+    return pieces
+
+
+def parse_hostport(text: str) -> tuple[str, int | None]:
+    """Host (IPv6 without brackets) and port of `hostport`; raises RemoteProtocolError."""
+    if text.startswith("["):
+        host, bracket, rest = text[1:].partition("]")
+        if not bracket or not _IPV6.fullmatch(host):
+            raise RemoteProtocolError("bad IPv6 reference")
+        gap, colon, port = rest.partition(":")
+        if gap.strip():
+            raise RemoteProtocolError("text after an IPv6 reference")
+    else:
+        host, colon, port = text.partition(":")
+        host = host.rstrip()
+        if not _HOST.fullmatch(host):
+            raise RemoteProtocolError("bad host")
+    return host, parse_port(port.strip()) if colon else None
+
+
+def parse_port(text: str) -> int:
+    """A port between 1 and 65535; raises RemoteProtocolError."""
+    port = parse_number(text, 65535)
+    if not port:
+        raise RemoteProtocolError("port outside 1-65535")
+    return port
+
+
+def format_hostport(host: str, port: int | None) -> str:
+    """`host[:port]` with brackets around an IPv6 address."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port is None else f"{bracketed}:{port}"

@@ -1,0 +1,30 @@
+"""CSeq: the place of a request in its dialog (RFC 3261 section 20.16)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from sipis.errors import RemoteProtocolError
+from sipis.sip.grammar import is_token, parse_number
+from sipis.sip.limits import MAX_CSEQ
+
+
+@dataclass(frozen=True, slots=True)
+class CSeq:
+    """A sequence number below 2^31 and the method, whose case matters."""
+
+    number: int
+    method: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read `4711 INVITE`; raises RemoteProtocolError."""
+        words = text.split()
+        if len(words) != 2 or not is_token(words[1]):
+            raise RemoteProtocolError("CSeq is not a number and a method")
+        number = parse_number(words[0], MAX_CSEQ)
+        if number is None:
+            raise RemoteProtocolError("CSeq number is not below 2^31")
+        return cls(number, words[1])
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"

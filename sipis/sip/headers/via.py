@@ -1,0 +1,74 @@
+"""Via: the way back of a response (RFC 3261 section 20.42, RFC 3581).
+
+Refuses other protocol versions than SIP/2.0.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Self
+
+from sipis.errors import RemoteProtocolError
+from sipis.sip.grammar import (
+    format_hostport,
+    is_token,
+    parse_hostport,
+    parse_number,
+    split_list,
+)
+from sipis.sip.params import NO_PARAMS, Params
+
+
+@dataclass(frozen=True, slots=True)
+class Via:
+    """One hop: transport in upper case, sent-by host and port, parameters."""
+
+    transport: str
+    host: str
+    port: int | None = None
+    params: Params = NO_PARAMS
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read one hop, spaces around slashes and colons allowed; raises RemoteProtocolError."""
+        sent, semicolon, params = text.partition(";")
+        transport, sent_by = _parse_sent(sent)
+        host, port = parse_hostport(sent_by)
+        return cls(transport, host, port, Params.parse(semicolon + params))
+
+    @classmethod
+    def parse_many(cls, text: str) -> list[Self]:
+        """Read a comma list, topmost first; raises RemoteProtocolError."""
+        return [cls.parse(value) for value in split_list(text)]
+
+    @property
+    def branch(self) -> str | None:
+        """The transaction's branch."""
+        return self.params.get("branch") or None
+
+    @property
+    def received(self) -> str | None:
+        """The source address that the next hop saw."""
+        return self.params.get("received") or None
+
+    @property
+    def rport(self) -> int | None:
+        """The source port that the next hop saw; None also for the bare request `;rport`."""
+        return parse_number(self.params.get("rport") or "", 65535) or None
+
+    def with_param(self, name: str, value: str | None = None) -> "Via":
+        """A copy with one parameter set."""
+        return replace(self, params=self.params.with_(name, value))
+
+    def __str__(self) -> str:
+        return f"SIP/2.0/{self.transport} {format_hostport(self.host, self.port)}{self.params}"
+
+
+def _parse_sent(sent: str) -> tuple[str, str]:
+    words = sent.split("/", 2)
+    hop = words[-1].split(None, 1)
+    if len(words) != 3 or len(hop) != 2:
+        raise RemoteProtocolError("Via without transport or host")
+    if words[0].strip().upper() != "SIP" or words[1].strip() != "2.0":
+        raise RemoteProtocolError("Via of another protocol")
+    if not is_token(hop[0]):
+        raise RemoteProtocolError("bad transport in Via")
+    return hop[0].upper(), hop[1].rstrip()

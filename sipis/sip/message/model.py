@@ -1,0 +1,238 @@
+"""Requests and responses over raw headers (RFC 3261 sections 7 and 20).
+
+A header parses when first asked for and raises RemoteProtocolError, 400 owed, when its syntax is
+bad or when it is mandatory and missing. Refuses to answer for headers that it does not name:
+those are read as text through `headers`.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from typing import Final, Self, TypeVar
+
+from sipis.errors import LocalProtocolError, RemoteProtocolError
+from sipis.sip.grammar import first_value, is_token, parse_number
+from sipis.sip.headers import CSeq, MediaType, NameAddr, RetryAfter, Via
+from sipis.sip.limits import MAX_SECONDS
+from sipis.sip.message.fields import Headers
+from sipis.sip.message.reasons import REASONS
+from sipis.sip.uri import Uri, parse_uri
+
+T = TypeVar("T")
+
+VERSION: Final = "SIP/2.0"
+
+
+class Message(ABC):
+    """What requests and responses share: headers and a body of bytes."""
+
+    __slots__ = ("body", "headers")
+
+    def __init__(self, headers: Headers, body: bytes) -> None:
+        self.headers = headers
+        self.body = body
+
+    @property
+    def vias(self) -> tuple[Via, ...]:
+        """All hops, topmost first."""
+        return self.headers.parsed_list("via", Via.parse)
+
+    @property
+    def via(self) -> Via:
+        """The topmost hop; the others stay unread."""
+        return self._mandatory("via", _parse_top_via)
+
+    @property
+    def from_(self) -> NameAddr:
+        """Who sent the request."""
+        return self._mandatory("from", NameAddr.parse)
+
+    @property
+    def to(self) -> NameAddr:
+        """Whom the request was first meant for."""
+        return self._mandatory("to", NameAddr.parse)
+
+    @property
+    def call_id(self) -> str:
+        """The Call-ID, compared octet by octet."""
+        value = self.headers.get("call-id")
+        if not value or " " in value:
+            raise RemoteProtocolError("missing or bad Call-ID")
+        return value
+
+    @property
+    def cseq(self) -> CSeq:
+        """Sequence number and method."""
+        return self._mandatory("cseq", CSeq.parse)
+
+    @property
+    def is_star_contact(self) -> bool:
+        """Whether the Contact is `*`: all bindings of an AoR (section 10.2.2)."""
+        return self.headers.get("contact") == "*"
+
+    @property
+    def contacts(self) -> tuple[NameAddr, ...]:
+        """All Contact addresses; none for `*`."""
+        return () if self.is_star_contact else self._addresses("contact")
+
+    @property
+    def routes(self) -> tuple[NameAddr, ...]:
+        """All Route addresses, topmost first."""
+        return self._addresses("route")
+
+    @property
+    def record_routes(self) -> tuple[NameAddr, ...]:
+        """All Record-Route addresses, topmost first."""
+        return self._addresses("record-route")
+
+    @property
+    def max_forwards(self) -> int | None:
+        """Hops left; None when absent."""
+        return self.headers.parsed("max-forwards", _parse_max_forwards)
+
+    @property
+    def expires(self) -> int | None:
+        """Seconds of the Expires header; None when absent or unreadable (section 20.19)."""
+        return self.headers.parsed("expires", _parse_seconds)
+
+    @property
+    def min_expires(self) -> int | None:
+        """Seconds of the Min-Expires header; None when absent or unreadable."""
+        return self.headers.parsed("min-expires", _parse_seconds)
+
+    @property
+    def retry_after(self) -> RetryAfter | None:
+        """After how long to try again; None when absent."""
+        return self.headers.parsed("retry-after", RetryAfter.parse)
+
+    @property
+    def content_type(self) -> MediaType | None:
+        """What the body is; None when absent."""
+        return self.headers.parsed("content-type", MediaType.parse)
+
+    @property
+    def supported(self) -> set[str]:
+        """Option tags of Supported, lower-case."""
+        return {tag.lower() for tag in self.headers.get_list("supported")}
+
+    @property
+    def require(self) -> set[str]:
+        """Option tags of Require, lower-case."""
+        return {tag.lower() for tag in self.headers.get_list("require")}
+
+    @abstractmethod
+    def start_line(self) -> str:
+        """The first line, without CRLF."""
+
+    def to_bytes(self) -> bytes:
+        """The message as it goes on the wire; Content-Length is made to fit the body.
+
+        Raises LocalProtocolError when a header that we wrote cannot be encoded.
+        """
+        length = str(len(self.body))
+        headers = self.headers
+        if headers.get_all("content-length") != [length]:
+            headers = headers.copy()
+            headers.set("Content-Length", length)
+        head = "\r\n".join([self.start_line(), *headers.lines(), "\r\n"])
+        try:
+            return head.encode("utf-8", "surrogateescape") + self.body
+        except UnicodeEncodeError as error:
+            raise LocalProtocolError("header text that is no UTF-8") from error
+
+    def _mandatory(self, name: str, parse: Callable[[str], T]) -> T:
+        value = self.headers.parsed(name, parse)
+        if value is None:
+            raise RemoteProtocolError(f"no {name} header")
+        return value
+
+    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
+        return self.headers.parsed_list(name, NameAddr.parse)
+
+
+class Request(Message):
+    """A request; `uri_text` is the Request-URI as written."""
+
+    __slots__ = ("_uri", "method", "uri_text")
+
+    def __init__(self, method: str, uri_text: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.method = method
+        self.uri_text = uri_text
+        self._uri: Uri | None = None
+
+    @classmethod
+    def build(
+        cls,
+        method: str,
+        uri: Uri | str,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Self:
+        """Make a request of ours; raises LocalProtocolError on a bad method, URI or header."""
+        uri_text = str(uri)
+        if not is_token(method) or not uri_text or set(uri_text) & set(" \t\r\n\0"):
+            raise LocalProtocolError("method or Request-URI cannot stand in a request line")
+        return cls(method, uri_text, Headers(headers), body)
+
+    @property
+    def uri(self) -> Uri:
+        """The Request-URI; raises RemoteProtocolError."""
+        if self._uri is None:
+            self._uri = parse_uri(self.uri_text)
+        return self._uri
+
+    def start_line(self) -> str:
+        """`METHOD uri SIP/2.0`."""
+        return f"{self.method} {self.uri_text} {VERSION}"
+
+
+class Response(Message):
+    """A response; `reason` is the phrase as written."""
+
+    __slots__ = ("reason", "status")
+
+    def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
+        super().__init__(headers, body)
+        self.status = status
+        self.reason = reason
+
+    @classmethod
+    def build(
+        cls,
+        status: int,
+        reason: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        body: bytes = b"",
+    ) -> Self:
+        """Make a response of ours; raises LocalProtocolError on a bad status, phrase or header."""
+        phrase = reason_phrase(status) if reason is None else reason
+        if not 100 <= status <= 699 or set(phrase) & set("\r\n\0"):
+            raise LocalProtocolError("status or phrase cannot stand in a status line")
+        return cls(status, phrase, Headers(headers), body)
+
+    def start_line(self) -> str:
+        """`SIP/2.0 status reason`."""
+        return f"{VERSION} {self.status} {self.reason}"
+
+
+def reason_phrase(status: int) -> str:
+    """The usual phrase, that of the class for a status nobody registered."""
+    return REASONS.get(status) or REASONS.get(status // 100 * 100, "Unknown")
+
+
+def _parse_top_via(text: str) -> Via:
+    return Via.parse(first_value(text))
+
+
+def _parse_max_forwards(text: str) -> int:
+    hops = parse_number(text, 255)
+    if hops is None:
+        raise RemoteProtocolError("Max-Forwards is not between 0 and 255")
+    return hops
+
+
+def _parse_seconds(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()):
+        return None
+    seconds = parse_number(text, MAX_SECONDS)
+    return MAX_SECONDS if seconds is None else seconds

@@ -1,0 +1,140 @@
+"""From the bytes of one message to a request or a response (RFC 3261 sections 7, 8.2 and 18.3).
+
+Requests are read strictly, and the error carries the status owed. Responses are read leniently:
+a header that is missing or bad shows itself only when asked for. Refuses bare CR, LF and NUL.
+"""
+
+import re
+from typing import Final
+
+from sipis.errors import RemoteProtocolError
+from sipis.sip.grammar import is_token, parse_number
+from sipis.sip.limits import MAX_HEADER_LINE, MAX_HEADERS, MAX_STREAM_MESSAGE
+from sipis.sip.message.fields import Headers
+from sipis.sip.message.model import VERSION, Request, Response
+
+_SINGLE: Final = (
+    "call-id",
+    "content-length",
+    "content-type",
+    "cseq",
+    "expires",
+    "from",
+    "max-forwards",
+    "to",
+)
+_OTHER_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
+_STATUS: Final = re.compile(r"[1-6][0-9]{2}")
+
+
+def parse_message(data: bytes, *, limit: int = MAX_STREAM_MESSAGE) -> Request | Response:
+    """Read one datagram or framed message of at most `limit` bytes.
+
+    Raises RemoteProtocolError; its status hint is the response that a request is owed, and 0
+    where nothing is owed because the bytes are no request.
+    """
+    if len(data) > limit:
+        raise RemoteProtocolError("message too large", 513)
+    start, headers, body = _take_apart(data)
+    if start[:4].upper() == "SIP/":
+        return _read_response(start, headers, body)
+    request = _read_request(start, headers)
+    _check(request)
+    request.body = _fit(body, headers, owed=400)
+    return request
+
+
+def salvage_request(data: bytes) -> Request | None:
+    """The request behind bytes that parse_message refused, if it can be answered at all.
+
+    Its headers may be broken; the body is left out. None for responses, for ACK, and where no
+    readable top Via tells the way back.
+    """
+    try:
+        start, headers, _ = _take_apart(data[: 2 * MAX_STREAM_MESSAGE])
+        method, _, rest = start.partition(" ")
+        request = Request(method, rest, headers)
+        answerable = is_token(method) and method != "ACK" and bool(request.via.host)
+    except RemoteProtocolError:
+        return None
+    return request if answerable else None
+
+
+def _take_apart(data: bytes) -> tuple[str, Headers, bytes]:
+    """Start line, headers and all bytes after the empty line."""
+    if data[:1] in (b"\r", b"\n"):
+        data = data.lstrip(b"\r\n")
+    head, blank, body = data.partition(b"\r\n\r\n")
+    if not blank:
+        raise RemoteProtocolError("message without the empty line after its headers")
+    text = head.decode("utf-8", "surrogateescape")
+    lines = _split_lines(text)
+    return lines[0], Headers.from_lines(lines[1:]), body
+
+
+def _split_lines(text: str) -> list[str]:
+    """The logical lines, folds left inside them; raises RemoteProtocolError on a limit."""
+    lines = text.split("\r\n")
+    breaks = len(lines) - 1
+    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+        raise RemoteProtocolError("bare line break or NUL in the headers")
+    if "\r\n " in text or "\r\n\t" in text:
+        lines = _rejoin_folds(lines)
+    if len(lines) > MAX_HEADERS + 1:
+        raise RemoteProtocolError("too many headers")
+    if len(text) > MAX_HEADER_LINE and max(map(len, lines)) > MAX_HEADER_LINE:
+        raise RemoteProtocolError("header line too long")
+    return lines
+
+
+def _rejoin_folds(lines: list[str]) -> list[str]:
+    logical: list[list[str]] = []
+    for line in lines:
+        if line[:1] in (" ", "\t") and len(logical) > 1:
+            logical[-1].append(line)
+        else:
+            logical.append([line])
+    return ["\r\n".join(parts) for parts in logical]
+
+
+def _read_request(start: str, headers: Headers) -> Request:
+    words = start.split(" ")
+    if len(words) != 3:
+        raise RemoteProtocolError("request line is not method, URI and version")
+    method, uri_text, version = words
+    if version != VERSION and version.upper() != VERSION:
+        other = _OTHER_VERSION.fullmatch(version)
+        raise RemoteProtocolError("not SIP/2.0", 505 if other else 400)
+    if not is_token(method):
+        raise RemoteProtocolError("method is not a token")
+    return Request(method, uri_text, headers)
+
+
+def _read_response(start: str, headers: Headers, body: bytes) -> Response:
+    version, _, rest = start.partition(" ")
+    status, _, reason = rest.partition(" ")
+    if version.upper() != VERSION or not _STATUS.fullmatch(status):
+        raise RemoteProtocolError("bad status line", 0)
+    return Response(int(status), reason, headers, _fit(body, headers, owed=0))
+
+
+def _check(request: Request) -> None:
+    """Raise RemoteProtocolError unless the headers that every request needs are sound."""
+    for name in _SINGLE:
+        if request.headers.count(name) > 1:
+            raise RemoteProtocolError(f"more than one {name} header")
+    if request.cseq.method != request.method:
+        raise RemoteProtocolError("CSeq of another method")
+    # Reading is the check: each of these raises when missing or malformed.
+    _ = request.via, request.from_, request.to, request.call_id, request.max_forwards, request.uri
+
+
+def _fit(body: bytes, headers: Headers, *, owed: int) -> bytes:
+    """The body cut to its Content-Length; raises RemoteProtocolError when it falls short."""
+    text = headers.get("content-length")
+    if text is None:
+        return body
+    length = parse_number(text, MAX_STREAM_MESSAGE)
+    if length is None or length > len(body):
+        raise RemoteProtocolError("body shorter than Content-Length", owed)
+    return body[:length] if length < len(body) else body
