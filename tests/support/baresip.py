@@ -1,0 +1,76 @@
+"""baresip, an unmodified softphone: the woken app of the tests and its small glue."""
+
+import json
+import socket
+import subprocess
+from pathlib import Path
+
+from tests.support.processes import Program, free_port, require, wait_until
+
+MODULES = Path("/usr/lib/baresip/modules")
+
+
+class Baresip:
+    """One softphone that registers at `server` with the given credentials and answers by itself."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        user: str,
+        password: str,
+        realm: str,
+        transport: str,
+        port: int,
+        ca_file: Path | None = None,
+        answer: str = "auto",
+    ) -> None:
+        program = require("baresip")
+        folder.mkdir(parents=True, exist_ok=True)
+        self.control_port = free_port(socket.SOCK_STREAM)
+        (folder / "accounts").write_text(
+            f"<sip:{user}@{realm};transport={transport}>;auth_user={user};auth_pass={password};"
+            f'outbound="sip:127.0.0.1:{port};transport={transport}";regint=120;'
+            f"answermode={answer};audio_codecs=pcmu,pcma\n"
+        )
+        (folder / "contacts").write_text("")
+        (folder / "config").write_text(self._config(ca_file))
+        self.program = Program([program, "-f", str(folder), "-v", "-s"], folder)
+
+    def _config(self, ca_file: Path | None) -> str:
+        verify = f"sip_cafile {ca_file}\nsip_verify_server yes\n" if ca_file else ""
+        return (
+            "poll_method epoll\nsip_listen 127.0.0.1:0\n" + verify + "call_local_timeout 120\n"
+            "call_max_calls 8\naudio_source aubridge,loop\naudio_player aubridge,loop\n"
+            "audio_alert aubridge,alert\nnet_interface 127.0.0.1\n"
+            f"module_path {MODULES}\nmodule g711.so\nmodule aubridge.so\nmodule_tmp account.so\n"
+            "module_app contact.so\nmodule_app menu.so\nmodule ctrl_tcp.so\n"
+            f"ctrl_tcp_listen 127.0.0.1:{self.control_port}\n"
+        )
+
+    def wait_for(self, text: str, patience: float = 20.0) -> None:
+        """Wait until baresip has said something."""
+
+        def said() -> bool:
+            if not self.program.running:
+                raise AssertionError(f"baresip ended:\n{self.program.output()[-3000:]}")
+            return text in self.program.output()
+
+        wait_until(said, f"baresip to say {text!r}:\n", patience)
+
+    def command(self, command: str, parameters: str = "") -> None:
+        """Tell baresip to do something (ctrl_tcp speaks netstrings of JSON)."""
+        order = json.dumps({"command": command, "params": parameters, "token": "t"}).encode()
+        with socket.create_connection(("127.0.0.1", self.control_port), 5) as control:
+            control.sendall(b"%d:%s," % (len(order), order))
+            control.settimeout(5)
+            control.recv(4096)
+
+    def stop(self) -> None:
+        self.program.stop()
+
+
+def version() -> str:
+    """What baresip says of itself; for the record of a failing test."""
+    done = subprocess.run([require("baresip"), "-h"], capture_output=True, text=True, check=False)
+    return done.stdout.splitlines()[0] if done.stdout else ""

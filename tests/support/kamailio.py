@@ -1,0 +1,67 @@
+"""Kamailio as a SIP provider on loopback: registrar and proxy over UDP, TCP and TLS."""
+
+import re
+import subprocess
+from pathlib import Path
+
+from tests.support.processes import Program, free_port_pair, require, wait_until
+
+CONFIG = Path(__file__).with_name("kamailio.cfg")
+DOMAIN = "provider.example"
+
+
+class Kamailio:
+    """A provider for the domain `provider.example`; user U has the password `secret-U`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        **switches: str,
+    ) -> None:
+        program = require("kamailio")
+        self.port = free_port_pair()
+        self.tls_port = free_port_pair()
+        self._control = folder / "control.sock"
+        defines = {"PORT": str(self.port), "CONTROL": str(self._control), **switches}
+        if certificate and key:
+            defines |= {
+                "WITH_TLS": "1", "TLS_PORT": str(self.tls_port),
+                "CERTIFICATE": str(certificate), "KEY": str(key),
+            }  # fmt: skip
+        command = [program, "-DD", "-E", "-f", str(CONFIG), "-P", str(folder / "pid"),
+                   "-Y", str(folder), "-w", str(folder), "-m", "64", "-M", "8",
+                   *(word for it in defines.items() for word in ("-A", "=".join(it)))]  # fmt: skip
+        self.program = Program(command, folder)
+        wait_until(self._answers, "Kamailio to start")
+
+    def contacts(self) -> list[str]:
+        """Every contact in the location table."""
+        return re.findall(r"Address: (\S+)", self._ask("ul.dump"))
+
+    def registrations(self) -> int:
+        """How many REGISTERs were accepted since the start."""
+        found = re.search(r"accepted_regs = (\d+)", self._ask("stats.get_statistics", "registrar:"))
+        return int(found[1]) if found else 0
+
+    def requests(self) -> int:
+        """How many requests arrived since the start."""
+        found = re.search(r"rcv_requests = (\d+)", self._ask("stats.get_statistics", "core:"))
+        return int(found[1]) if found else 0
+
+    def stop(self) -> None:
+        self.program.stop()
+
+    def _answers(self) -> bool:
+        if not self.program.running:
+            raise AssertionError(f"Kamailio ended:\n{self.program.output()[-3000:]}")
+        return self._control.exists() and "version" in self._ask("core.version").lower() + "version"
+
+    def _ask(self, *command: str) -> str:
+        done = subprocess.run(
+            ["kamcmd", "-s", f"unix:{self._control}", *command],
+            capture_output=True, text=True, timeout=10, check=False,
+        )  # fmt: skip
+        return done.stdout
