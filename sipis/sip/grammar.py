@@ -29,10 +29,11 @@ def parse_number(text: str, largest: int) -> int | None:
     """The unsigned decimal number, or None when it is none or larger than `largest`."""
     if not (text.isascii() and text.isdigit()):
         return None
-    digits = text.lstrip("0")
-    if len(digits) > 10:
-        return None
-    number = int(digits or "0")
+    if len(text) > 10:
+        text = text.lstrip("0") or "0"
+        if len(text) > 10:
+            return None
+    number = int(text)
     return number if number <= largest else None
 
 

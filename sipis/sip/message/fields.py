@@ -79,7 +79,7 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value with this name, unfolded; None when absent."""
-        values = self._by_key().get(key_of(name))
+        values = self._by_key().get(_KEYS.get(name) or _unusual_key(name))
         return values[0] if values else None
 
     def get_all(self, name: str) -> list[str]:
@@ -93,20 +93,25 @@ class Headers:
             raise RemoteProtocolError(f"too many {name} values")
         return values
 
-    def count(self, name: str) -> int:
-        """How many lines bear this name."""
-        return len(self._by_key().get(key_of(name), ()))
+    def repeated(self) -> set[str]:
+        """The lower-case long names that more than one line bears."""
+        by_key = self._by_key()
+        if len(by_key) == len(self._fields):
+            return set()
+        return {key for key, values in by_key.items() if len(values) > 1}
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The value of the first line with this name, parsed once; None when absent.
 
         One parser per header: the value is kept by name. Raises what the parser raises.
         """
-        key = key_of(name)
-        if key not in self._first:
-            values = self._by_key().get(key)
-            self._first[key] = parse(values[0]) if values else None
-        return cast("T | None", self._first[key])
+        known = self._first.get(name)
+        if known is None:
+            value = self.get(name)
+            if value is None:
+                return None
+            known = self._first[key_of(name)] = parse(value)
+        return cast("T", known)
 
     def parsed_list(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
         """Every single value, parsed once; one parser per header; raises what the parser raises."""
@@ -181,7 +186,10 @@ class Headers:
         if values is None:
             values = self._values = {}
             for key, value, _ in self._fields:
-                values.setdefault(key, []).append(value)
+                if key in values:
+                    values[key].append(value)
+                else:
+                    values[key] = [value]
         return values
 
     def _forget(self, key: str) -> None:

@@ -13,15 +13,8 @@ from sipis.sip.limits import MAX_HEADER_LINE, MAX_HEADERS, MAX_STREAM_MESSAGE
 from sipis.sip.message.fields import Headers
 from sipis.sip.message.model import VERSION, Request, Response
 
-_SINGLE: Final = (
-    "call-id",
-    "content-length",
-    "content-type",
-    "cseq",
-    "expires",
-    "from",
-    "max-forwards",
-    "to",
+_SINGLE: Final = frozenset(
+    {"call-id", "content-length", "content-type", "cseq", "expires", "from", "max-forwards", "to"}
 )
 _OTHER_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
 _STATUS: Final = re.compile(r"[1-6][0-9]{2}")
@@ -120,9 +113,8 @@ def _read_response(start: str, headers: Headers, body: bytes) -> Response:
 
 def _check(request: Request) -> None:
     """Raise RemoteProtocolError unless the headers that every request needs are sound."""
-    for name in _SINGLE:
-        if request.headers.count(name) > 1:
-            raise RemoteProtocolError(f"more than one {name} header")
+    if repeated := request.headers.repeated() & _SINGLE:
+        raise RemoteProtocolError(f"more than one {min(repeated)} header")
     if request.cseq.method != request.method:
         raise RemoteProtocolError("CSeq of another method")
     # Reading is the check: each of these raises when missing or malformed.

@@ -1,0 +1,111 @@
+"""Messages and keep-alives out of a byte stream (RFC 3261 section 18.3, RFC 5626 section 3.5.1).
+
+The same bytes give the same frames however they are split. Refuses a message without a sound
+Content-Length, since nothing tells where it ends; such a stream is lost and must be closed.
+"""
+
+import re
+from enum import Enum
+from typing import Final
+
+from sipis.errors import RemoteProtocolError
+from sipis.sip.grammar import parse_number
+from sipis.sip.limits import MAX_STREAM_MESSAGE
+
+_CRLF: Final = b"\r\n"
+_BLANK: Final = b"\r\n\r\n"
+_LENGTH: Final = re.compile(
+    rb"\r\n(?:content-length|l)[ \t]*+:([^\r]*+(?:\r\n[ \t][^\r]*+)*+)", re.IGNORECASE
+)
+
+
+class Keepalive(Enum):
+    """Line breaks between messages.
+
+    A lone CRLF is a pong. A second CRLF right behind it completes a ping; since the first cannot
+    be known to be half of one, a ping is reported as PONG and then PING.
+    """
+
+    PONG = 1
+    PING = 2
+
+
+class StreamFramer:
+    """Cuts one direction of a stream into frames; hold one for each flow."""
+
+    __slots__ = ("_after_crlf", "_buffer", "_needed", "_problem", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0
+        self._needed: int | None = None
+        self._after_crlf = False
+        self._problem: RemoteProtocolError | None = None
+
+    @property
+    def broken(self) -> bool:
+        """Whether the stream can no longer be cut and must be closed."""
+        return self._problem is not None
+
+    def feed(self, data: bytes) -> list[bytes | Keepalive]:
+        """The frames that these bytes complete.
+
+        Raises RemoteProtocolError (400 or 513) once the stream is broken; frames found before the
+        break are returned first, `broken` is then set and the next call raises.
+        """
+        self._buffer += data
+        frames: list[bytes | Keepalive] = []
+        try:
+            while not self._problem and (frame := self._next_frame()) is not None:
+                frames.append(frame)
+        except RemoteProtocolError as problem:
+            self._problem = problem
+            self._buffer.clear()
+        if self._problem and not frames:
+            raise self._problem
+        return frames
+
+    def _next_frame(self) -> bytes | Keepalive | None:
+        if self._needed is None:
+            if self._buffer.startswith(_CRLF):
+                return self._take_keepalive()
+            self._needed = self._measure()
+        if self._needed is None or len(self._buffer) < self._needed:
+            return None
+        return self._take_message(self._needed)
+
+    def _take_keepalive(self) -> Keepalive:
+        del self._buffer[: len(_CRLF)]
+        self._after_crlf = not self._after_crlf
+        return Keepalive.PONG if self._after_crlf else Keepalive.PING
+
+    def _take_message(self, size: int) -> bytes:
+        message = bytes(self._buffer[:size])
+        del self._buffer[:size]
+        self._needed, self._searched, self._after_crlf = None, 0, False
+        return message
+
+    def _measure(self) -> int | None:
+        """Bytes of the message that opens the buffer; None while its head is incomplete."""
+        end = self._buffer.find(_BLANK, self._searched)
+        if end < 0:
+            # The blank line may straddle two reads, so the last three bytes are searched again.
+            self._searched = max(0, len(self._buffer) - len(_BLANK) + 1)
+            if len(self._buffer) > MAX_STREAM_MESSAGE:
+                raise RemoteProtocolError("message too large", 513)
+            return None
+        size = end + len(_BLANK) + _content_length(bytes(self._buffer[: end + len(_CRLF)]))
+        if size > MAX_STREAM_MESSAGE:
+            raise RemoteProtocolError("message too large", 513)
+        return size
+
+
+def _content_length(head: bytes) -> int:
+    values = {value.strip() for value in _LENGTH.findall(head)}
+    if len(values) != 1:
+        raise RemoteProtocolError("a message on a stream needs one Content-Length")
+    text = values.pop().decode("ascii", "replace")
+    length = parse_number(text, 2**32)
+    if length is None:
+        raise RemoteProtocolError("Content-Length is not a number")
+    return length
