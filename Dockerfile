@@ -15,6 +15,7 @@ ENV PYTHONMALLOC=malloc \
     PYTHONUNBUFFERED=1 \
     PATH=/opt/sipis/bin:$PATH
 RUN useradd --system --uid 10001 --home-dir /var/lib/sipis --create-home sipis
+RUN install -d -o sipis -g sipis -m 0700 /var/lib/sipis-epoch
 COPY --from=build /opt/sipis /opt/sipis
 COPY config/sipis.toml /etc/sipis/sipis.toml
 USER sipis

@@ -169,6 +169,7 @@ class AppSettings(_Section):
     require_verification: bool = True
     ha1: Literal["keep", "after-success"] = "after-success"
     max_instances: int = 1_000_000
+    trial: bool = False
 
 
 class LogSettings(_Section):
