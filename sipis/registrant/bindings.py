@@ -1,0 +1,221 @@
+"""REGISTER as we write it, and what a 200 to it says (RFC 3261 section 10).
+
+Everything that names a binding stays byte for byte the same for its whole life: Call-ID, From tag,
+Contact user, instance URN; otherwise the registrar keeps ghosts and the provider forks every call
+twice. Refuses `Contact: *`, and refuses to look at the contacts of other devices in a 200.
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from sipis.model import Account
+from sipis.sip.flow import Transport
+from sipis.sip.grammar import format_hostport, quote, split_list
+from sipis.sip.message import Request, Response
+from sipis.sip.uri import SipUri
+
+METHOD: Final = "REGISTER"
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
+_EXPIRES: Final = re.compile(r';[ \t]*+expires[ \t]*+=[ \t]*+"?+([0-9]{1,10})', re.IGNORECASE)
+_SERVICE_ROUTES: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an account registers. `next_hop` is what gets resolved, `uri` the Request-URI."""
+
+    uri: str
+    domain: str
+    next_hop: SipUri
+    route: str = ""
+
+    @property
+    def secure(self) -> bool:
+        """Whether only an encrypted hop will do (RFC 3261 26.2.2)."""
+        return self.next_hop.scheme == "sips" or self.next_hop.transport in ("tls", "wss")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What makes the binding ours at the registrar: random texts that outlive restarts."""
+
+    token: str
+    call_id: str
+    urn: str
+
+    @classmethod
+    def of(cls, token: str, call_id: str) -> "Identity":
+        """The identity of a row; the instance URN follows from the Contact token."""
+        return cls(token, call_id, _urn(token))
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One REGISTER: its sequence number, seconds wanted (0 removes), and the address of ours.
+
+    `old_contact` is a Contact URI of ours to remove in the same request; `plain` leaves out every
+    header that a registrar could stumble over.
+    """
+
+    cseq: int
+    expires: int
+    host: str
+    port: int
+    transport: Transport = Transport.UDP
+    plain: bool = False
+    old_contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a 200 says of our own binding: seconds left to it (0: there is none)."""
+
+    seconds: int
+    service_route: tuple[str, ...] = ()
+
+
+def place_of(account: Account) -> Place:
+    """Where this account registers; raises RemoteProtocolError when its URIs are no SIP URIs."""
+    aor = SipUri.parse(account.aor)
+    home = f"{aor.scheme}:{aor.hostport}"
+    return _place(account.registrar or home, account.outbound_proxy or "", aor.transport or "")
+
+
+def contact_uri(identity: Identity, host: str, port: int, transport: Transport) -> str:
+    """Our Contact URI; `line` carries the token again for registrars that replace the user."""
+    via = "" if transport is Transport.UDP else f";transport={transport.value}"
+    return f"sip:{identity.token}@{format_hostport(host, port)}{via};line={identity.token}"
+
+
+def build_register(
+    account: Account,
+    place: Place,
+    identity: Identity,
+    ask: Ask,
+    *,
+    user_agent: str,
+    answers: Sequence[tuple[str, str]] = (),
+) -> Request:
+    """The REGISTER, without Via; `answers` are Authorization headers from the vault.
+
+    Raises LocalProtocolError when a text of the account cannot stand in a header.
+    """
+    aor = address_of_record(account.aor)
+    display = f"{quote(account.display_name)} " if account.display_name else ""
+    headers = [
+        ("Max-Forwards", "70"),
+        ("From", f"{display}<{aor}>;tag={_from_tag(identity)}"),
+        ("To", f"{display}<{aor}>"),
+        ("Call-ID", identity.call_id),
+        ("CSeq", f"{ask.cseq} {METHOD}"),
+        ("Contact", _contact(identity, ask)),
+        ("Expires", str(ask.expires)),
+        ("User-Agent", account.user_agent or user_agent),
+        *answers,
+    ]
+    if place.route:
+        headers.insert(0, ("Route", place.route))
+    if not ask.plain:
+        headers += (("Supported", _supported(ask.transport)), ("Allow", ALLOW))
+    return Request.build(METHOD, place.uri, headers)
+
+
+def address_of_record(aor: str) -> str:
+    """The AoR as From and To carry it: no port, no parameters (RFC 3261 table 1, 10.2)."""
+    uri = SipUri.parse(aor)
+    user = "" if uri.user is None else f"{uri.user}@"
+    return f"{uri.scheme}:{user}{format_hostport(uri.host, None)}"
+
+
+def read_grant(response: Response, identity: Identity, requested: int) -> Grant:
+    """What a 2xx granted us: the `expires` of our own Contact, else Expires, else what we asked.
+
+    Our Contact is the one with our token or URN, else the only one; without it nothing is bound.
+    Raises RemoteProtocolError when Contact cannot be taken apart.
+    """
+    mine = _own_contact(response.headers.get_all("contact"), identity)
+    if mine is None:
+        return Grant(0)
+    stated = _EXPIRES.search(mine, mine.rfind(">") + 1)
+    if stated is not None:
+        return Grant(int(stated[1]), _service_route(response))
+    expires = response.expires
+    return Grant(requested if expires is None else expires, _service_route(response))
+
+
+def _own_contact(lines: Sequence[str], identity: Identity) -> str | None:
+    if len(lines) == 1 and "," not in lines[0]:
+        return lines[0] if lines[0] != "*" else None
+    values = [value for line in lines for value in split_list(line)]
+    mine = [value for value in values if identity.token in value or identity.urn in value]
+    if mine:
+        return max(mine, key=_seconds_of)
+    return values[0] if len(values) == 1 else None
+
+
+def _seconds_of(contact: str) -> int:
+    """A Contact of ours that is on its way out never hides the living one beside it."""
+    stated = _EXPIRES.search(contact, contact.rfind(">") + 1)
+    return int(stated[1]) if stated else 1
+
+
+def _service_route(response: Response) -> tuple[str, ...]:
+    return tuple(response.headers.get_all("service-route")[:_SERVICE_ROUTES])
+
+
+def _contact(identity: Identity, ask: Ask) -> str:
+    uri = contact_uri(identity, ask.host, ask.port, ask.transport)
+    bound = f"<{uri}>"
+    if not ask.plain:
+        bound += f';+sip.instance="<{identity.urn}>"'
+        if ask.transport.reliable:
+            bound += ";reg-id=1"
+    if ask.expires == 0:
+        return f"{bound};expires=0"
+    if not ask.old_contact or ask.old_contact == uri:
+        return bound
+    return f"{bound};expires={ask.expires}, <{ask.old_contact}>;expires=0"
+
+
+def _supported(transport: Transport) -> str:
+    """`outbound` only where a flow is worth naming: on UDP it would promise STUN (RFC 5626)."""
+    return "path, outbound" if transport.reliable else "path"
+
+
+def _from_tag(identity: Identity) -> str:
+    return identity.call_id.partition("@")[0][-16:]
+
+
+def _urn(token: str) -> str:
+    """Our own instance URN (RFC 5626 4.1): never the phone's, or we would replace its binding."""
+    digits = hashlib.sha256(b"sip.instance|" + token.encode()).hexdigest()
+    return f"urn:uuid:{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
+
+
+@lru_cache(maxsize=1024)
+def _place(registrar: str, proxy: str, transport: str) -> Place:
+    home = SipUri.parse(registrar)
+    next_hop = SipUri.parse(proxy) if proxy else home
+    if transport and next_hop.transport is None:
+        next_hop = next_hop.with_params(next_hop.params.with_("transport", transport))
+    if home.scheme == "sips" and next_hop.scheme == "sip":
+        next_hop = _secured(next_hop)
+    uri = f"{home.scheme}:{home.hostport}"
+    return Place(uri, home.host.lower(), next_hop, _route(proxy))
+
+
+def _secured(uri: SipUri) -> SipUri:
+    """A sips AoR never travels in the clear, whatever its proxy is called."""
+    return SipUri("sips", uri.user, None, uri.host, uri.port, uri.params)
+
+
+def _route(proxy: str) -> str:
+    if not proxy:
+        return ""
+    uri = SipUri.parse(proxy)
+    params = uri.params if "lr" in uri.params else uri.params.with_("lr")
+    return f"<{uri.with_params(params)}>"

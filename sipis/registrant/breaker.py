@@ -1,0 +1,154 @@
+"""The circuit breaker and the budget of refused credentials of one registrar address.
+
+A ban by the peer's intrusion prevention hits an address and thereby every customer behind it, so
+both count per address. The breaker opens when many accounts in a row get nothing good, waits, lets
+one canary through and closes when the canary succeeds.
+Refuses clocks and chance: `now` is any clock in seconds, `jitter` 0 up to 1.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from sipis.registrant.schedule import TRANSIENT
+
+ACCOUNTS_TO_TRIP: Final = 8
+"""So many different accounts must fail, with no success in between, before the breaker opens."""
+
+HOUR: Final = 3600.0
+LONGEST_PAUSE: Final = HOUR
+"""No Retry-After closes an address for longer; the account that got it may wait longer."""
+
+
+class Phase(Enum):
+    """Where a breaker stands."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    PROBING = "probing"
+
+
+class Signal(Enum):
+    """What a breaker hears."""
+
+    TRIP = "trip"
+    PROBE = "probe"
+    GOOD = "good"
+    BAD = "bad"
+    UNDECIDED = "undecided"
+
+
+TABLE: Final[dict[tuple[Phase, Signal], Phase]] = {
+    (Phase.CLOSED, Signal.TRIP): Phase.OPEN,
+    (Phase.CLOSED, Signal.GOOD): Phase.CLOSED,
+    (Phase.CLOSED, Signal.BAD): Phase.CLOSED,
+    (Phase.CLOSED, Signal.UNDECIDED): Phase.CLOSED,
+    (Phase.OPEN, Signal.PROBE): Phase.PROBING,
+    (Phase.OPEN, Signal.TRIP): Phase.OPEN,
+    (Phase.OPEN, Signal.GOOD): Phase.CLOSED,  # a straggler that was under way succeeded
+    (Phase.OPEN, Signal.BAD): Phase.OPEN,
+    (Phase.OPEN, Signal.UNDECIDED): Phase.OPEN,
+    (Phase.PROBING, Signal.GOOD): Phase.CLOSED,
+    (Phase.PROBING, Signal.BAD): Phase.OPEN,
+    (Phase.PROBING, Signal.TRIP): Phase.OPEN,
+    (Phase.PROBING, Signal.UNDECIDED): Phase.OPEN,
+}
+
+
+@dataclass(slots=True)
+class Breaker:
+    """One address: `until` is when an open breaker lets its canary through."""
+
+    phase: Phase = Phase.CLOSED
+    until: float = 0.0
+    trips: int = 0
+    _streak: set[int] = field(default_factory=set)
+
+    def admits(self, now: float) -> bool:
+        """Whether an attempt may start; while open that attempt is the canary."""
+        return self.phase is Phase.CLOSED or (self.phase is Phase.OPEN and now >= self.until)
+
+    def start(self) -> None:
+        """An admitted attempt begins."""
+        if self.phase is Phase.OPEN:
+            self._hear(Signal.PROBE)
+
+    def succeeded(self) -> None:
+        """An account was registered: the address is well."""
+        self._streak.clear()
+        self.trips = 0
+        self._hear(Signal.GOOD)
+
+    def failed(self, account: int, now: float, jitter: float) -> bool:
+        """An account failed in a way that may be the address's fault; True when this opened it."""
+        self._streak.add(account)
+        if self.phase is Phase.PROBING:
+            self._open(Signal.BAD, now + TRANSIENT.wait(self.trips + 1, jitter))
+        elif self.phase is Phase.CLOSED and len(self._streak) >= ACCOUNTS_TO_TRIP:
+            self._open(Signal.TRIP, now + TRANSIENT.wait(self.trips + 1, jitter))
+            return True
+        return False
+
+    def undecided(self) -> None:
+        """An attempt ended without telling anything about the address: the next one probes."""
+        self._hear(Signal.UNDECIDED)
+
+    def pause(self, seconds: float, now: float) -> None:
+        """The address asked to be left alone (503 with Retry-After)."""
+        self._open(Signal.TRIP, max(self.until, now + min(seconds, LONGEST_PAUSE)))
+
+    @property
+    def idle(self) -> bool:
+        """Whether forgetting it would change nothing."""
+        return self.phase is Phase.CLOSED and not self._streak
+
+    def _open(self, signal: Signal, until: float) -> None:
+        self.until = until
+        self.trips += 1
+        self._streak.clear()
+        self._hear(signal)
+
+    def _hear(self, signal: Signal) -> None:
+        self.phase = TABLE[self.phase, signal]
+
+
+@dataclass(slots=True)
+class RefusalBudget:
+    """How many refused credentials an address sees from us within any hour.
+
+    Only accounts that were never registered, or were refused last time, draw on it: they reserve
+    before they try, so that not even a crowd of them at once exceeds the budget.
+    """
+
+    per_hour: int
+    reserved: int = 0
+    refused_at: deque[float] = field(default_factory=deque)
+
+    def has_room(self, now: float) -> bool:
+        """Whether one more doubtful account may try."""
+        self._forget(now)
+        return len(self.refused_at) + self.reserved < self.per_hour
+
+    def free_in(self, now: float) -> float:
+        """Seconds until the oldest refusal is an hour old; 1 while only others' tries fill it."""
+        self._forget(now)
+        if len(self.refused_at) < self.per_hour or not self.refused_at:
+            return 1.0
+        return self.refused_at[0] + HOUR - now
+
+    def reserve(self) -> None:
+        """A doubtful account begins."""
+        self.reserved += 1
+
+    def release(self) -> None:
+        """It ended."""
+        self.reserved -= 1
+
+    def refused(self, now: float) -> None:
+        """The address has refused credentials of ours."""
+        self.refused_at.append(now)
+
+    def _forget(self, now: float) -> None:
+        while self.refused_at and self.refused_at[0] <= now - HOUR:
+            self.refused_at.popleft()
