@@ -14,6 +14,7 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]++")
 _IPV6: Final = re.compile(r"[0-9A-Fa-f:.]++")
 _ESCAPE: Final = re.compile(r"\\(.)", re.DOTALL)
+_NEEDS_ESCAPE: Final = re.compile(r'["\\\0]')
 _QUOTED_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _QUOTED: Final = re.compile(_QUOTED_TEXT, re.DOTALL)
 _VALUE: Final = re.compile(rf'(?:[^",<]++|{_QUOTED_TEXT}|<[^>]*+>)*+', re.DOTALL)
@@ -39,7 +40,9 @@ def parse_number(text: str, largest: int) -> int | None:
 
 def quote(text: str) -> str:
     """The text as a quoted-string."""
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    if _NEEDS_ESCAPE.search(text):
+        text = _NEEDS_ESCAPE.sub(r"\\\g<0>", text)
+    return f'"{text}"'
 
 
 def unquote(text: str) -> str:

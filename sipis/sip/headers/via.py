@@ -1,6 +1,7 @@
 """Via: the way back of a response (RFC 3261 section 20.42, RFC 3581).
 
-Refuses other protocol versions than SIP/2.0.
+Reads any version, since a request of another one is owed its 505 along this way; writes SIP/2.0.
+Refuses other protocols than SIP.
 """
 
 from dataclasses import dataclass, replace
@@ -67,7 +68,7 @@ def _parse_sent(sent: str) -> tuple[str, str]:
     hop = words[-1].split(None, 1)
     if len(words) != 3 or len(hop) != 2:
         raise RemoteProtocolError("Via without transport or host")
-    if words[0].strip().upper() != "SIP" or words[1].strip() != "2.0":
+    if words[0].strip().upper() != "SIP":
         raise RemoteProtocolError("Via of another protocol")
     if not is_token(hop[0]):
         raise RemoteProtocolError("bad transport in Via")

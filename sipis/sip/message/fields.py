@@ -1,7 +1,7 @@
 """The header lines of one message, in order and as written.
 
 Names compare without regard to case, and compact names equal long ones (RFC 3261 section 7.3).
-Parsed values are kept until their header changes. Refuses line breaks and NUL in new values.
+Parsed values are kept until their header changes. Refuses line breaks and bare NUL in new values.
 """
 
 import re
@@ -52,7 +52,7 @@ _KEYS: Final[dict[str, str]] = {
 }
 """Spellings that need no further thought; fixed, so that peers cannot make it grow."""
 
-_FORBIDDEN: Final = re.compile(r"[\r\n\0]")
+_FORBIDDEN: Final = re.compile(r"[\r\n]|(?<!\\)\0")
 _FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
 
 _Field = tuple[str, str, str]

@@ -17,6 +17,7 @@ _SINGLE: Final = frozenset(
     {"call-id", "content-length", "content-type", "cseq", "expires", "from", "max-forwards", "to"}
 )
 _OTHER_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
+_BARE_NUL: Final = re.compile(r"(?<!\\)\0")
 _STATUS: Final = re.compile(r"[1-6][0-9]{2}")
 
 
@@ -69,7 +70,11 @@ def _split_lines(text: str) -> list[str]:
     """The logical lines, folds left inside them; raises RemoteProtocolError on a limit."""
     lines = text.split("\r\n")
     breaks = len(lines) - 1
-    if text.count("\n") != breaks or text.count("\r") != breaks or "\0" in text:
+    if (
+        text.count("\n") != breaks
+        or text.count("\r") != breaks
+        or ("\0" in text and _BARE_NUL.search(text))
+    ):
         raise RemoteProtocolError("bare line break or NUL in the headers")
     if "\r\n " in text or "\r\n\t" in text:
         lines = _rejoin_folds(lines)
