@@ -10,7 +10,8 @@
     │   └── RefusedAddress         the address lies in a network that we never talk to
     ├── VaultError
     │   ├── KeeperLocked           the key-encryption key is missing or wrong
-    │   └── KeyGone                the data key of an instance was destroyed
+    │   ├── KeyGone                the data key of an instance was destroyed
+    │   └── SealBroken             a record was altered, or belongs to another place
     └── StoreError             the database cannot do what was asked
 
 Refuses to hold expected outcomes: a declined push or a 403 to a REGISTER is a value, not an error.
@@ -82,6 +83,10 @@ class KeeperLocked(VaultError):
 
 class KeyGone(VaultError):
     """The data key of this instance was destroyed; its records can never be read again."""
+
+
+class SealBroken(VaultError):
+    """A sealed record was altered, or lies where it does not belong; it stays shut."""
 
 
 class StoreError(SipisError):

@@ -1,0 +1,241 @@
+"""The vault's counter: seal, open, destroy.
+
+Admitting writes the key first and returns when it is durable; only then may its row be written.
+Destroying overwrites the key first; only then may the row be erased. So a crash leaves at worst a
+key without a row (found at start) or a row that nobody can open, never a secret that ought to be
+gone.
+
+Refuses plaintext at rest, and to open for one instance what was sealed for another.
+"""
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from sipis.config import KeysSettings
+from sipis.errors import KeeperLocked, VaultError
+from sipis.model import Account, InstanceId, PushTarget
+from sipis.vault import records
+from sipis.vault.authorizer import OpenedAccount, digest_user
+from sipis.vault.commit import GroupCommit
+from sipis.vault.credentials import Credential, Ha1Credential, PasswordCredential, RelayLogin
+from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, keyed_hash
+from sipis.vault.epoch import Epoch, create_epoch, read_epoch
+from sipis.vault.kek import load_kek
+from sipis.vault.place import CONTENT_SIZES, RECORD_SIZES, Place
+from sipis.vault.records import CredentialRecord, Targets
+from sipis.vault.slots import DataKeys, SlotFile
+
+_CREDENTIAL: Final = "account"
+_TARGETS: Final = "targets"
+
+
+class KeyHolder(Protocol):
+    """Whoever has a key slot: a row of an instance."""
+
+    @property
+    def id(self) -> InstanceId:
+        """The instance."""
+
+    @property
+    def app(self) -> str:
+        """The app that it belongs to."""
+
+    @property
+    def slot(self) -> int:
+        """Its key slot."""
+
+
+class SealedRow(KeyHolder, Protocol):
+    """A holder with its two sealed records."""
+
+    @property
+    def version(self) -> int:
+        """How often it was sealed."""
+
+    @property
+    def credential(self) -> bytes:
+        """The sealed credential record."""
+
+    @property
+    def targets(self) -> bytes:
+        """The sealed targets record."""
+
+
+@dataclass(frozen=True, slots=True)
+class SealedInstance:
+    """What the store keeps of an admission."""
+
+    slot: int
+    version: int
+    credential: bytes
+    targets: bytes
+
+
+class Vault:
+    """All secrets of this server."""
+
+    def __init__(
+        self, epoch: Epoch, slots: SlotFile, entropy: Callable[[int], bytes], *, inline: bool
+    ) -> None:
+        self._index_key = epoch.index_key
+        self._slots = slots
+        self._entropy = entropy
+        self._commits = GroupCommit(slots.sync, inline=inline)
+
+    @classmethod
+    def open(
+        cls,
+        settings: KeysSettings,
+        data_dir: Path,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        entropy: Callable[[int], bytes] = os.urandom,
+        inline: bool = False,
+    ) -> "Vault":
+        """Open the key store, or make it on a first start.
+
+        `inline` works on the caller's thread instead of one of its own: for simulations.
+        KeeperLocked, with no file changed, when a key file is missing, wrong or in use.
+        """
+        epoch_path = settings.epoch or data_dir / "epoch"
+        slots_path = settings.slots or data_dir / "slots"
+        started = epoch_path.exists()
+        if slots_path.exists() and not started:
+            raise KeeperLocked(f"epoch slot {epoch_path}: missing, but there are key slots")
+        kek = load_kek(settings, data_dir, environment, needed=started, entropy=entropy)
+        epoch = read_epoch(epoch_path, kek) if started else create_epoch(epoch_path, kek, entropy)
+        return cls(epoch, SlotFile.open(slots_path, epoch, entropy), entropy, inline=inline)
+
+    async def admit(
+        self,
+        *,
+        id: InstanceId,  # noqa: A002  # the word of the whole house
+        app: str,
+        account: Account,
+        credential: Credential,
+        targets: Sequence[PushTarget],
+        push_key: bytes | None,
+        relay: RelayLogin,
+    ) -> SealedInstance:
+        """Seal a new instance under fresh keys; returns when the keys are durable.
+
+        FieldError names what is too long; VaultError when there is no room for keys.
+        """
+        record = records.new_record(account, credential, relay)
+        keys = DataKeys(self._entropy(KEY_LENGTH), self._entropy(KEY_LENGTH))
+        return await self._seal(id, app, 1, keys, (record, Targets(tuple(targets), push_key)))
+
+    async def readmit(
+        self,
+        sealed: SealedRow,
+        *,
+        account: Account | None = None,
+        credential: Credential | None = None,
+        targets: Targets | None = None,
+        relay: RelayLogin | None = None,
+    ) -> SealedInstance:
+        """Seal an instance anew with what changed: fresh slot and credential key, next version.
+
+        Stored messages stay readable. The old slot lives until the caller has moved the row and
+        destroys it. KeyGone when the instance was destroyed meanwhile.
+        """
+        keys = self._slots.read(sealed.slot, sealed.id)
+        old = self._open_credential(sealed, keys)
+        new = CredentialRecord(
+            account or old.account, credential or old.credential, old.relay_user, old.relay_ha1s
+        )
+        if relay is not None:
+            new = records.new_record(new.account, new.credential, relay)
+        plain = (new, targets or self.open_targets(sealed))
+        fresh = DataKeys(self._entropy(KEY_LENGTH), keys.content)
+        return await self._seal(sealed.id, sealed.app, sealed.version + 1, fresh, plain)
+
+    async def retire_password(
+        self, sealed: SealedRow, realms: Sequence[str]
+    ) -> SealedInstance | None:
+        """Put HA1s for these realms in the place of the password; None when there is none."""
+        record = self._open_credential(sealed, self._slots.read(sealed.slot, sealed.id))
+        if not isinstance(record.credential, PasswordCredential) or not realms:
+            return None
+        user, password = digest_user(record.account), record.credential.password.reveal()
+        ha1s = (ha1 for realm in realms for ha1 in records.digests(user, realm, password))
+        return await self.readmit(sealed, credential=Ha1Credential(tuple(ha1s)))
+
+    async def destroy(self, holders: Sequence[KeyHolder]) -> None:
+        """Overwrite the keys of these instances; returns when that is durable. Repeatable."""
+        places = [(holder.slot, holder.id) for holder in holders]
+        await self._commits.run(lambda: self._slots.erase(places))
+
+    def holds(self, holder: KeyHolder) -> bool:
+        """Whether the instance still has its key."""
+        return self._slots.holds(holder.slot, holder.id)
+
+    @property
+    def segments(self) -> range:
+        """The segments of key slots that exist."""
+        return range(self._slots.segments)
+
+    async def held(self, segment: int) -> Mapping[int, InstanceId]:
+        """The slots in use in a segment and by whom, to be compared with the rows."""
+        return await self._commits.run(lambda: self._slots.held(segment))
+
+    def open_account(self, sealed: SealedRow) -> OpenedAccount:
+        """Open the credential; KeyGone when it was destroyed, SealBroken when it was altered."""
+        keys = self._slots.read(sealed.slot, sealed.id)
+        return OpenedAccount(self._open_credential(sealed, keys))
+
+    def open_targets(self, sealed: SealedRow) -> Targets:
+        """Open the push targets; KeyGone when destroyed, SealBroken when altered."""
+        key = self._slots.read(sealed.slot, sealed.id).credential
+        place = Place(sealed.app, sealed.id, _TARGETS, sealed.version)
+        return records.decode_targets(place.open(key, sealed.targets))
+
+    def seal_content(self, holder: KeyHolder, purpose: str, item: str, data: bytes) -> bytes:
+        """Seal a message or call of an instance; `item` is its id. FieldError when too long."""
+        key = self._slots.read(holder.slot, holder.id).content
+        place = Place(holder.app, holder.id, purpose, item)
+        return place.seal(key, data, CONTENT_SIZES, self._entropy(NONCE_LENGTH))
+
+    def open_content(self, holder: KeyHolder, purpose: str, item: str, sealed: bytes) -> bytes:
+        """Open what seal_content() made; KeyGone when destroyed, SealBroken when altered."""
+        key = self._slots.read(holder.slot, holder.id).content
+        return Place(holder.app, holder.id, purpose, item).open(key, sealed)
+
+    def index(self, text: str) -> bytes:
+        """A 32-byte name by which rows find `text` without holding it (HMAC-SHA256)."""
+        return keyed_hash(self._index_key, text)
+
+    def close(self) -> None:
+        """Finish what is being written and let go of the files."""
+        self._commits.close()
+        self._slots.close()
+
+    async def _seal(
+        self,
+        instance: InstanceId,
+        app: str,
+        version: int,
+        keys: DataKeys,
+        plain: tuple[CredentialRecord, Targets],
+    ) -> SealedInstance:
+        def seal(purpose: str, data: bytes) -> bytes:
+            place = Place(app, instance, purpose, version)
+            return place.seal(keys.credential, data, RECORD_SIZES, self._entropy(NONCE_LENGTH))
+
+        credential = seal(_CREDENTIAL, records.encode_credential(plain[0]))
+        targets = seal(_TARGETS, records.encode_targets(plain[1]))
+        slot = await self._write_key(instance, keys)
+        return SealedInstance(slot, version, credential, targets)
+
+    async def _write_key(self, instance: InstanceId, keys: DataKeys) -> int:
+        try:
+            return await self._commits.run(lambda: self._slots.write(instance, keys))
+        except OSError as failure:
+            raise VaultError(f"the key slots cannot be written: {failure.strerror}") from None
+
+    def _open_credential(self, sealed: SealedRow, keys: DataKeys) -> CredentialRecord:
+        place = Place(sealed.app, sealed.id, _CREDENTIAL, sealed.version)
+        return records.decode_credential(place.open(keys.credential, sealed.credential))
