@@ -1,0 +1,209 @@
+"""The client transactions: requests of ours, until nothing about them can arrive any more.
+
+Carries out what the tables CLIENT_INVITE, CLIENT_REQUEST and CLIENT_CANCEL order. Refuses to build
+the ACK to a 2xx: that belongs to the dialog; it is remembered here and repeated.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from sipis.errors import LocalProtocolError
+from sipis.sip.events import RequestFailed, RequestTimedOut, ResponseReceived
+from sipis.sip.flow import Flow
+from sipis.sip.hop import ack_to_refusal, cancel_of, via_value, with_via
+from sipis.sip.keys import MAGIC_COOKIE, client_key, response_key
+from sipis.sip.machine import Machine, Outlet, Transaction, TransactionWheel
+from sipis.sip.message import Message, Request, Response
+from sipis.sip.transaction import CLIENT_CANCEL, CLIENT_INVITE, CLIENT_REQUEST, Action, Input
+
+MAX_FORKS: Final = 32
+"""To tags of 2xx to one INVITE that are told; more callees than that answer only to flood us."""
+
+Headers = Sequence[tuple[str, str]]
+
+
+class ClientTransaction(Transaction):
+    """A request of ours; `heard` is the fingerprint of the last provisional response."""
+
+    __slots__ = ("heard",)
+
+    table = CLIENT_REQUEST
+
+    def __init__(self, id_: str, flow: Flow, wire: bytes) -> None:
+        super().__init__(id_, flow, wire)
+        self.heard = 0
+
+
+class CancelClient(ClientTransaction):
+    """A CANCEL of ours."""
+
+    __slots__ = ()
+
+    table = CLIENT_CANCEL
+
+
+class InviteClient(ClientTransaction):
+    """An INVITE of ours, what its ACK and CANCEL are made of, and the ACKs of its 2xx by To tag."""
+
+    __slots__ = ("acks", "cancel_headers", "request", "via")
+
+    table = CLIENT_INVITE
+
+    def __init__(self, id_: str, flow: Flow, request: Request, via: str) -> None:
+        super().__init__(id_, flow, with_via(request, via))
+        self.request = request
+        self.via = via
+        self.cancel_headers: Headers = ()
+        self.acks: dict[str | None, tuple[bytes, Flow] | None] = {}
+
+
+class Clients(Machine[ClientTransaction]):
+    """All client transactions of a stack."""
+
+    def __init__(self, wheel: TransactionWheel, outlet: Outlet, token: Callable[[], str]) -> None:
+        super().__init__(
+            wheel,
+            outlet,
+            {
+                Action.ACKNOWLEDGE: self._acknowledge,
+                Action.REPEAT_ACK: self._repeat_ack,
+                Action.SEND_CANCEL: self._send_cancel,
+                Action.NOTE_ANSWER: self._note_answer,
+                Action.TELL_RESPONSE: self._tell_response,
+                Action.TELL_TIMEOUT: self._tell_timeout,
+                Action.TELL_FAILURE: self._tell_failure,
+            },
+        )
+        self._token = token
+        self._on_flow: dict[int, dict[ClientTransaction, None]] = {}
+
+    def start(
+        self, request: Request, flow: Flow, now: float, *, host: str, port: int | None, rport: bool
+    ) -> str:
+        """Send a request; returns the id of its transaction. `host` and `port` go into the Via.
+
+        Raises LocalProtocolError for ACK and CANCEL, which are no requests of their own.
+        """
+        if request.method in ("ACK", "CANCEL"):
+            raise LocalProtocolError(f"{request.method} is sent through its INVITE")
+        branch = MAGIC_COOKIE + self._token()
+        via = via_value(flow.transport, host, port, branch, rport=rport)
+        id_ = client_key(branch, request.method)
+        if request.method == "INVITE":
+            self._begin(InviteClient(id_, flow, request, via), now)
+        else:
+            self._begin(ClientTransaction(id_, flow, with_via(request, via)), now)
+        return id_
+
+    def receive(self, response: Response, fingerprint: int, now: float) -> None:
+        """Hand a response to its transaction; one that matches none is dropped (RFC 6026 7.2)."""
+        transaction = self._transactions.get(response_key(response))
+        if transaction is not None:
+            self.step(transaction, _input(transaction, response, fingerprint), now, response)
+
+    def acknowledge(
+        self, ack: Request, flow: Flow, invite: str, *, host: str, port: int | None
+    ) -> None:
+        """Send the ACK to a 2xx and remember it for repeats of that 2xx (RFC 3261 13.2.2.4)."""
+        branch = MAGIC_COOKIE + self._token()
+        wire = with_via(ack, via_value(flow.transport, host, port, branch, rport=True))
+        self._outlet.send(wire, flow)
+        transaction = self._transactions.get(invite)
+        if isinstance(transaction, InviteClient):
+            transaction.acks[ack.to.tag] = wire, flow
+
+    def cancel(self, id_: str, now: float, headers: Headers) -> None:
+        """Give up an INVITE; without effect once it has its final response."""
+        transaction = self._transactions.get(id_)
+        if isinstance(transaction, InviteClient):
+            transaction.cancel_headers = headers
+            self.step(transaction, Input.CANCEL, now)
+
+    def abandon(self, id_: str) -> None:
+        """Forget a transaction: nothing more is sent, what still comes is dropped."""
+        transaction = self._transactions.get(id_)
+        if transaction is not None:
+            self._forget(transaction)
+
+    def lose_flow(self, flow: Flow, now: float) -> None:
+        """Fail what was sent over a flow that is no more (RFC 3261 17.1.4)."""
+        for transaction in list(self._on_flow.get(flow.id, ())):
+            self.step(transaction, Input.FLOW_LOST, now)
+
+    def _begin(
+        self, transaction: ClientTransaction, now: float, message: Message | None = None
+    ) -> None:
+        self._on_flow.setdefault(transaction.flow.id, {})[transaction] = None
+        super()._begin(transaction, now, message)
+
+    def _forget(self, transaction: ClientTransaction) -> None:
+        super()._forget(transaction)
+        fellows = self._on_flow.get(transaction.flow.id, {})
+        fellows.pop(transaction, None)
+        if not fellows:
+            self._on_flow.pop(transaction.flow.id, None)
+
+    def _acknowledge(
+        self, transaction: ClientTransaction, now: float, message: Message | None
+    ) -> None:
+        assert isinstance(transaction, InviteClient)
+        assert isinstance(message, Response)
+        ack = ack_to_refusal(transaction.request, message)
+        transaction.wire = with_via(ack, transaction.via)
+        self._send(transaction, now)
+
+    def _repeat_ack(
+        self, transaction: ClientTransaction, _now: float, message: Message | None
+    ) -> None:
+        assert isinstance(transaction, InviteClient)
+        assert message is not None
+        remembered = transaction.acks.get(message.to.tag)
+        if remembered is not None:
+            self._outlet.send(*remembered)
+
+    def _send_cancel(
+        self, transaction: ClientTransaction, now: float, _message: Message | None
+    ) -> None:
+        assert isinstance(transaction, InviteClient)
+        cancel = cancel_of(transaction.request, transaction.cancel_headers)
+        id_ = client_key(transaction.id.partition(" ")[0], "CANCEL")
+        self._begin(CancelClient(id_, transaction.flow, with_via(cancel, transaction.via)), now)
+
+    def _note_answer(
+        self, transaction: ClientTransaction, _now: float, message: Message | None
+    ) -> None:
+        assert isinstance(transaction, InviteClient)
+        assert message is not None
+        transaction.acks[message.to.tag] = None
+
+    def _tell_response(
+        self, transaction: ClientTransaction, _now: float, message: Message | None
+    ) -> None:
+        assert isinstance(message, Response)
+        self._outlet.tell(ResponseReceived(message, transaction.id, transaction.flow))
+
+    def _tell_timeout(
+        self, transaction: ClientTransaction, _now: float, _message: Message | None
+    ) -> None:
+        self._outlet.tell(RequestTimedOut(transaction.id))
+
+    def _tell_failure(
+        self, transaction: ClientTransaction, _now: float, _message: Message | None
+    ) -> None:
+        self._outlet.tell(RequestFailed(transaction.id, "flow lost"))
+
+
+def _input(transaction: ClientTransaction, response: Response, fingerprint: int) -> Input:
+    if response.status >= 300:
+        return Input.REFUSAL
+    if response.status >= 200:
+        known = isinstance(transaction, InviteClient) and _is_known(transaction, response.to.tag)
+        return Input.REPEATED if known else Input.SUCCESS
+    if transaction.heard == fingerprint:
+        return Input.REPEATED
+    transaction.heard = fingerprint
+    return Input.PROVISIONAL
+
+
+def _is_known(transaction: InviteClient, tag: str | None) -> bool:
+    return tag in transaction.acks or len(transaction.acks) >= MAX_FORKS
