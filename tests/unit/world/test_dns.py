@@ -26,7 +26,10 @@ async def resolver(server: NameServer) -> AsyncIterator[aiodns.DNSResolver]:
 
 async def test_records_come_with_their_ttl(resolver: aiodns.DNSResolver) -> None:
     found = await resolver.query_dns("sip.example", "A")
-    assert sorted(record.data.addr for record in found.answer) == ["192.0.2.1", "192.0.2.2"]
+    assert sorted(str(getattr(record.data, "addr", "")) for record in found.answer) == [
+        "192.0.2.1",
+        "192.0.2.2",
+    ]
     assert {record.ttl for record in found.answer} == {7}
 
 
@@ -45,7 +48,7 @@ async def test_a_record_can_change_between_two_questions(
     await resolver.query_dns("flip.example", "A")
     server.put("flip.example", "A", "127.0.0.1", ttl=0)
     found = await resolver.query_dns("flip.example", "A")
-    assert [record.data.addr for record in found.answer] == ["127.0.0.1"]
+    assert [str(getattr(record.data, "addr", "")) for record in found.answer] == ["127.0.0.1"]
 
 
 async def test_a_silent_or_failing_server_gives_no_answer(
