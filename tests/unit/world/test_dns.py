@@ -26,7 +26,8 @@ async def resolver(server: NameServer) -> AsyncIterator[aiodns.DNSResolver]:
 
 async def test_records_come_with_their_ttl(resolver: aiodns.DNSResolver) -> None:
     found = await resolver.query_dns("sip.example", "A")
-    assert sorted(str(getattr(record.data, "addr", "")) for record in found.answer) == [
+    found_addresses = sorted(str(getattr(record.data, "addr", "")) for record in found.answer)
+    assert found_addresses == ["192.0.2.1", "192.0.2.2"]
         "192.0.2.1",
         "192.0.2.2",
     ]
