@@ -14,8 +14,6 @@ from sipis.sip.grammar import parse_number
 MAX_LINES: Final = 2048
 
 _CRYPTO_LINE: Final = re.compile(rb"^[ \t]*+a[ \t]*+=[ \t]*+crypto\b", re.IGNORECASE)
-_BREAK: Final = re.compile(r"\r\n|\r|\n")
-_LINE_WITH_BREAK: Final = re.compile(rb"[^\r\n]*+(?:\r\n|\r|\n|\Z)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,13 @@ class SessionDescription:
     @classmethod
     def parse(cls, body: bytes) -> Self:
         """Read a body of type application/sdp; raises RemoteProtocolError."""
-        lines = _BREAK.split(body.decode("utf-8", "surrogateescape"))
-        if lines[0].strip() != "v=0":
+        lines = body.splitlines()
+        if not lines or lines[0].strip() != b"v=0":
             raise RemoteProtocolError("not a session description", 488)
         if len(lines) > MAX_LINES:
             raise RemoteProtocolError("session description too long", 488)
-        session, *sections = _sections(lines)
+        text = [line.decode("utf-8", "surrogateescape") for line in lines]
+        session, *sections = _sections(text)
         media = tuple([_parse_media(section) for section in sections])
         return cls(_connection(session), _attributes(session), media)
 
@@ -75,8 +74,8 @@ def without_crypto(body: bytes) -> bytes:
     """
     if b"crypto" not in body.lower():
         return body
-    kept = [line for line in _LINE_WITH_BREAK.findall(body) if not _CRYPTO_LINE.match(line)]
-    return b"".join(kept)
+    lines = body.splitlines(keepends=True)
+    return b"".join([line for line in lines if not _CRYPTO_LINE.match(line)])
 
 
 def _sections(lines: list[str]) -> list[list[str]]:

@@ -17,6 +17,7 @@ _SINGLE: Final = frozenset(
     {"call-id", "content-length", "content-type", "cseq", "expires", "from", "max-forwards", "to"}
 )
 _OTHER_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
+_HEADER_LINE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++[ \t]*+:(?:[^\r\n\0]++|\r\n[ \t])*+")
 _BARE_NUL: Final = re.compile(r"(?<!\\)\0")
 _STATUS: Final = re.compile(r"[1-6][0-9]{2}")
 
@@ -41,17 +42,28 @@ def parse_message(data: bytes, *, limit: int = MAX_STREAM_MESSAGE) -> Request | 
 def salvage_request(data: bytes) -> Request | None:
     """The request behind bytes that parse_message refused, if it can be answered at all.
 
-    Its headers may be broken; the body is left out. None for responses, for ACK, and where no
-    readable top Via tells the way back.
+    Its header values may be broken, lines that are no headers are left out, and so is the body.
+    None for responses, for ACK, and where no readable top Via tells the way back.
     """
-    try:
-        start, headers, _ = _take_apart(data[: 2 * MAX_STREAM_MESSAGE])
-        method, _, rest = start.partition(" ")
-        request = Request(method, rest, headers)
-        answerable = is_token(method) and method != "ACK" and bool(request.via.host)
-    except RemoteProtocolError:
+    head, _, _ = data[:MAX_STREAM_MESSAGE].lstrip(b"\r\n").partition(b"\r\n\r\n")
+    start, *lines = _rejoin_folds(head.decode("utf-8", "surrogateescape").split("\r\n"))
+    method, _, rest = start.partition(" ")
+    if method == "ACK" or not is_token(method):
         return None
-    return request if answerable else None
+    sound = [line for line in lines[:MAX_HEADERS] if _is_header(line)]
+    request = Request(method, rest, Headers.from_lines(sound))
+    return request if _has_way_back(request) else None
+
+
+def _is_header(line: str) -> bool:
+    return len(line) <= MAX_HEADER_LINE and _HEADER_LINE.fullmatch(line) is not None
+
+
+def _has_way_back(request: Request) -> bool:
+    try:
+        return bool(request.via.host)
+    except RemoteProtocolError:
+        return False
 
 
 def _take_apart(data: bytes) -> tuple[str, Headers, bytes]:
@@ -70,12 +82,10 @@ def _split_lines(text: str) -> list[str]:
     """The logical lines, folds left inside them; raises RemoteProtocolError on a limit."""
     lines = text.split("\r\n")
     breaks = len(lines) - 1
-    if (
-        text.count("\n") != breaks
-        or text.count("\r") != breaks
-        or ("\0" in text and _BARE_NUL.search(text))
-    ):
-        raise RemoteProtocolError("bare line break or NUL in the headers")
+    if text.count("\n") != breaks or text.count("\r") != breaks:
+        raise RemoteProtocolError("bare line break in the headers")
+    if "\0" in text and _BARE_NUL.search(text):
+        raise RemoteProtocolError("bare NUL in the headers")
     if "\r\n " in text or "\r\n\t" in text:
         lines = _rejoin_folds(lines)
     if len(lines) > MAX_HEADERS + 1:
