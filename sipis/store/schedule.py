@@ -1,0 +1,379 @@
+"""The schedule: which registrations are due, who has taken them, and what came of it.
+
+A claim commits everything that must not be used twice (a block of CSeq numbers, a nonce count) and
+hides its row from other claims before anything is sent. It ends with a settlement, or with its time
+in flight. Registrars are looked at one by one through their own earliest due time, so that a paused
+one never hides the due rows of another and no claim reads rows that are not due.
+Refuses to decide when to try again: settlements say so.
+"""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from sipis.model import InstanceId, InstanceState, Mode
+from sipis.store import records, registrars
+from sipis.store.columns import (
+    LONG_AGO,
+    MODES,
+    NEVER,
+    STATES,
+    narrow,
+    pack_hex,
+    pad,
+    to_ms,
+    to_ms_or_never,
+    to_seconds,
+    to_seconds_or_none,
+    unpack_hex,
+    unpad,
+    widen,
+)
+from sipis.store.records import Kind
+
+FIRST_CSEQ: Final = 1 << 24
+"""Where the CSeq numbers of a binding begin; below 2**31 they all take one width."""
+
+CSEQ_PER_CLAIM: Final = 8
+"""CSeq numbers that one claim may use: `cseq` to `cseq + 7`."""
+
+REASON_SIZE: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What the last registration left: texts that only the registrant reads.
+
+    `nonce` is the remembered challenge, `place` the transport and addresses it was made from.
+    """
+
+    nonce: str = ""
+    service_route: tuple[str, ...] = ()
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A registration that is due and now ours to make; times are Unix seconds."""
+
+    n: int
+    id: InstanceId
+    app: str
+    registrar: str
+    mode: Mode
+    expires_at: float
+    slot: int
+    version: int
+    sealed_credential: bytes
+    generation: int
+    cseq: int
+    """First of CSEQ_PER_CLAIM numbers."""
+    call_id: str
+    contact_token: str
+    binding: Binding
+    nonce_count: int
+    """The count to use with the remembered nonce."""
+    granted: int
+    bound_until: float | None
+    proven: bool
+    """Whether a registrar ever accepted this account."""
+    failures: int
+    refusals: int
+    due_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What came of a claim. `n`, `generation` and `cseq` are the claim's."""
+
+    n: int
+    generation: int
+    cseq: int
+    next_attempt_at: float | None
+    """None: nothing more is sent until the app acts."""
+    state: InstanceState
+    reason: str = ""
+    last_status: int = 0
+    failures: int = 0
+    refusals: int = 0
+    granted: int = 0
+    bound_until: float | None = None
+    binding: Binding | None = None
+    """None: as it was."""
+    nonce_count: int | None = None
+    """How often the nonce has been used; None: as claimed."""
+    flow: int = 0
+    """Number of the connection that the binding lives on; 0 for UDP."""
+
+
+def insert(conn: sqlite3.Connection, n: int, registrar: int, call_id: str, now: float) -> None:
+    """Enter a new instance, due at once."""
+    conn.execute(
+        """
+        INSERT INTO schedule (
+          n, registrar, call_id, next_attempt_at, state_since, state, in_flight_until, bound_until,
+          registered_at, last_attempt_at, held_until, again, generation, flow, cseq, nonce_count,
+          granted, last_status, failures, refusals, reason)
+        VALUES (?1, ?2, ?3, ?4, ?4, ?5, ?6, ?6, ?6, ?6, ?7, 0, ?8, ?8, ?9, ?8, ?8, ?8, ?8, ?8, ?10)
+        """,
+        (
+            n,
+            registrar,
+            pack_hex(call_id),
+            to_ms(now),
+            STATES.code(InstanceState.IDLE),
+            NEVER,
+            LONG_AGO,
+            widen(0),
+            FIRST_CSEQ,
+            pad("", REASON_SIZE),
+        ),
+    )
+    registrars.due_by(conn, registrar, to_ms(now))
+
+
+def restart(conn: sqlite3.Connection, n: int, registrar: int, call_id: str, now: float) -> None:
+    """Begin anew with a changed account, due at once; a claim under way settles without effect."""
+    conn.execute(
+        """
+        UPDATE schedule SET
+          registrar = ?2, call_id = ?3, generation = generation + 1, again = 0, state = ?4,
+          state_since = ?5, next_attempt_at = max(?5, held_until), bound_until = ?6,
+          registered_at = ?6, in_flight_until = ?6, flow = ?7, nonce_count = ?7, granted = ?7,
+          last_status = ?7, failures = ?7, refusals = ?7, reason = ?8
+        WHERE n = ?1
+        """,
+        (
+            n,
+            registrar,
+            pack_hex(call_id),
+            STATES.code(InstanceState.IDLE),
+            to_ms(now),
+            NEVER,
+            widen(0),
+            pad("", REASON_SIZE),
+        ),
+    )
+    records.erase(conn, Kind.BINDING, [n])
+    registrars.due_by(conn, registrar, to_ms(now))
+
+
+_DUE_REGISTRARS: Final = """
+    SELECT id, key FROM registrars WHERE next_due_at <= ?1 AND paused_until <= ?1
+    ORDER BY next_due_at
+"""
+
+_DUE: Final = """
+    SELECT s.*, i.id, a.name AS app_name, i.mode, i.expires_at, i.slot, i.version, i.contact_token,
+      i.first_registered_at
+    FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
+    WHERE s.registrar = ? AND s.next_attempt_at <= ? ORDER BY s.next_attempt_at LIMIT ?
+"""
+
+_TAKE: Final = """
+    UPDATE schedule SET
+      cseq = cseq + ?, nonce_count = nonce_count + 1, last_attempt_at = ?, in_flight_until = ?,
+      next_attempt_at = ?, again = 0, state = CASE state WHEN ? THEN ? ELSE state END
+    WHERE n = ?
+"""
+
+_NO_ALLOWANCES: Final[Mapping[str, int]] = MappingProxyType({})
+
+
+def claim(
+    conn: sqlite3.Connection,
+    now: float,
+    *,
+    limit: int,
+    per_registrar: int = 32,
+    allowances: Mapping[str, int] = _NO_ALLOWANCES,
+    in_flight_for: float = 180.0,
+) -> list[Claim]:
+    """Take what is due: at most `limit` in all and `per_registrar` of each registrar.
+
+    `allowances` gives single registrars (by key) another bound; 0 passes one over. A claim that is
+    not settled within `in_flight_for` seconds becomes due again.
+    """
+    claims: list[Claim] = []
+    due = conn.execute(_DUE_REGISTRARS, (to_ms(now),)).fetchall()
+    for registrar in due:
+        key = unpad(registrar["key"])
+        most = min(allowances.get(key, per_registrar), limit - len(claims))
+        if most > 0:
+            rows = conn.execute(_DUE, (registrar["id"], to_ms(now), most)).fetchall()
+            claims += _take(conn, rows, key, now, in_flight_for)
+            _look_again(conn, registrar["id"])
+        if len(claims) >= limit:
+            break
+    return claims
+
+
+_SETTLE: Final = f"""
+    UPDATE schedule SET
+      in_flight_until = {NEVER}, again = 0,
+      next_attempt_at = CASE
+        WHEN again = 1 THEN max(:now, held_until)
+        WHEN :next_attempt_at = {NEVER} THEN {NEVER}
+        WHEN held_until > :now THEN held_until
+        ELSE :next_attempt_at END,
+      state = :state, state_since = CASE state WHEN :state THEN state_since ELSE :now END,
+      reason = :reason, last_status = :last_status, failures = :failures, refusals = :refusals,
+      granted = :granted, bound_until = :bound_until, flow = :flow,
+      nonce_count = coalesce(:nonce_count, nonce_count),
+      registered_at = CASE WHEN :registered THEN min(registered_at, :now) ELSE {NEVER} END
+    WHERE n = :n AND generation = :generation AND cseq = :cseq
+    RETURNING registrar, next_attempt_at
+"""
+
+
+def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> set[int]:
+    """Write back what came of claims; returns the instances for which it counted.
+
+    A settlement of a row that was erased, restarted or claimed again since changes nothing.
+    """
+    counted: set[int] = set()
+    earliest: dict[int, int] = {}
+    for one in settlements:
+        row = conn.execute(_SETTLE, _outcome(one, now)).fetchone()
+        if row is None:
+            continue
+        counted.add(one.n)
+        registrar, due_at = row["registrar"], row["next_attempt_at"]
+        earliest[registrar] = min(due_at, earliest.get(registrar, NEVER))
+        _keep_traces(conn, one, now)
+    for registrar, due_at in earliest.items():
+        registrars.due_by(conn, registrar, due_at)
+    return counted
+
+
+def next_due(conn: sqlite3.Connection, now: float, *, skip: Collection[str] = ()) -> float | None:
+    """When claim() will find something; registrars in `skip` (by key) are passed over."""
+    rows = conn.execute(
+        "SELECT key, max(next_due_at, paused_until) AS due_at FROM registrars"
+        " WHERE next_due_at < ? ORDER BY due_at",
+        (NEVER,),
+    )
+    for row in rows:
+        if unpad(row["key"]) not in skip:
+            return max(to_seconds(row["due_at"]), now)
+    return None
+
+
+def set_state(
+    conn: sqlite3.Connection, n: int, state: InstanceState, reason: str, now: float
+) -> None:
+    """Change the state that the app sees, without an attempt."""
+    conn.execute(
+        "UPDATE schedule SET state = ?, state_since = ?, reason = ? WHERE n = ?",
+        (STATES.code(state), to_ms(now), pad(reason, REASON_SIZE), n),
+    )
+
+
+def binding(conn: sqlite3.Connection, n: int) -> Binding:
+    """What the last registration of an instance left."""
+    stored = records.get(conn, Kind.BINDING, n)
+    if stored is None:
+        return Binding()
+    nonce, service_route, place = json.loads(stored)
+    return Binding(nonce, tuple(service_route), place)
+
+
+def _take(
+    conn: sqlite3.Connection,
+    rows: Sequence[sqlite3.Row],
+    registrar: str,
+    now: float,
+    in_flight_for: float,
+) -> Iterator[Claim]:
+    until = to_ms(now + in_flight_for)
+    idle, registering = STATES.code(InstanceState.IDLE), STATES.code(InstanceState.REGISTERING)
+    for row in rows:
+        credential = records.get(conn, Kind.CREDENTIAL, row["n"])
+        if row["expires_at"] <= to_ms(now) or row["held_until"] > to_ms(now) or credential is None:
+            _put_off(conn, row, now)
+            continue
+        values = (CSEQ_PER_CLAIM, to_ms(now), until, until, idle, registering, row["n"])
+        conn.execute(_TAKE, values)
+        yield _claim(row, credential, registrar, binding(conn, row["n"]))
+
+
+def _put_off(conn: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
+    """A held row waits for the end of its hold; an expired one is never due again."""
+    until = row["held_until"] if row["expires_at"] > to_ms(now) else NEVER
+    conn.execute(
+        "UPDATE schedule SET next_attempt_at = ?, in_flight_until = ? WHERE n = ?",
+        (until if until > to_ms(now) else NEVER, NEVER, row["n"]),
+    )
+
+
+def _look_again(conn: sqlite3.Connection, registrar: int) -> None:
+    """Set the earliest due time of a registrar to what its rows say."""
+    conn.execute(
+        f"""
+        UPDATE registrars SET next_due_at = coalesce(
+          (SELECT min(next_attempt_at) FROM schedule WHERE registrar = registrars.id), {NEVER})
+        WHERE id = ?
+        """,
+        (registrar,),
+    )
+
+
+def _claim(row: sqlite3.Row, credential: bytes, registrar: str, left: Binding) -> Claim:
+    return Claim(
+        n=row["n"],
+        id=InstanceId(unpack_hex(row["id"])),
+        app=row["app_name"],
+        registrar=registrar,
+        mode=MODES.member(row["mode"]),
+        expires_at=to_seconds(row["expires_at"]),
+        slot=narrow(row["slot"]),
+        version=narrow(row["version"]),
+        sealed_credential=credential,
+        generation=narrow(row["generation"]),
+        cseq=row["cseq"] + CSEQ_PER_CLAIM,
+        call_id=unpack_hex(row["call_id"]),
+        contact_token=unpack_hex(row["contact_token"]),
+        binding=left,
+        nonce_count=narrow(row["nonce_count"]) + 1,
+        granted=narrow(row["granted"]),
+        bound_until=to_seconds_or_none(row["bound_until"]),
+        proven=row["first_registered_at"] < NEVER,
+        failures=narrow(row["failures"]),
+        refusals=narrow(row["refusals"]),
+        due_at=to_seconds(row["next_attempt_at"]),
+    )
+
+
+def _outcome(one: Settlement, now: float) -> dict[str, int | bytes | None]:
+    return {
+        "n": one.n,
+        "generation": widen(one.generation),
+        "cseq": one.cseq,
+        "now": to_ms(now),
+        "next_attempt_at": to_ms_or_never(one.next_attempt_at),
+        "state": STATES.code(one.state),
+        "reason": pad(one.reason, REASON_SIZE),
+        "last_status": widen(one.last_status),
+        "failures": widen(one.failures),
+        "refusals": widen(one.refusals),
+        "granted": widen(one.granted),
+        "bound_until": to_ms_or_never(one.bound_until),
+        "flow": widen(one.flow),
+        "nonce_count": None if one.nonce_count is None else widen(one.nonce_count),
+        "registered": one.state is InstanceState.REGISTERED,
+    }
+
+
+def _keep_traces(conn: sqlite3.Connection, one: Settlement, now: float) -> None:
+    if one.binding is not None:
+        kept = [one.binding.nonce, one.binding.service_route, one.binding.place]
+        text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
+        records.put(conn, Kind.BINDING, one.n, text.encode())
+    if one.state is InstanceState.REGISTERED:
+        conn.execute(
+            "UPDATE instances SET first_registered_at = ? WHERE n = ? AND first_registered_at = ?",
+            (to_ms(now), one.n, NEVER),
+        )
