@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import aiodns
+import pycares
 import pytest
 
 from sipis.world.dns import NameServer
@@ -24,7 +25,7 @@ async def resolver(server: NameServer) -> AsyncIterator[aiodns.DNSResolver]:
     await resolver.close()
 
 
-def addresses(found: aiodns.DNSResult) -> list[str]:
+def addresses(found: pycares.DNSResult) -> list[str]:
     return sorted(str(getattr(record.data, "addr", "")) for record in found.answer)
 
 
