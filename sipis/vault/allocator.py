@@ -16,11 +16,17 @@ class SlotAllocator:
     """Free slots below a cursor are listed; above it they are found when they are needed."""
 
     def __init__(
-        self, free_in: Callable[[int], Iterable[int]], per_segment: int, segments: int
+        self,
+        free_in: Callable[[int], Iterable[int]],
+        per_segment: int,
+        segments: int,
+        *,
+        longest_list: int = LONGEST_LIST,
     ) -> None:
         self._free_in = free_in
         self._per_segment = per_segment
         self._segments = segments
+        self._longest_list = longest_list
         self._cursor = 0
         self._free: list[int] = []
 
@@ -36,7 +42,7 @@ class SlotAllocator:
         if slot // self._per_segment >= self._cursor:
             return
         heapq.heappush(self._free, slot)
-        if len(self._free) > LONGEST_LIST:
+        if len(self._free) > self._longest_list:
             self._cursor = self._free[0] // self._per_segment
             self._free.clear()
 

@@ -165,7 +165,10 @@ class Vault:
         return await self.readmit(sealed, credential=Ha1Credential(tuple(ha1s)))
 
     async def destroy(self, holders: Sequence[KeyHolder]) -> None:
-        """Overwrite the keys of these instances; returns when that is durable. Repeatable."""
+        """Overwrite what these instances hold in these slots; returns when that is durable.
+
+        A slot that went to another instance meanwhile is spared.
+        """
         places = [(holder.slot, holder.id) for holder in holders]
         await self._commits.run(lambda: self._slots.erase(places))
 

@@ -1,0 +1,49 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+WIPING = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.perturb=165"}
+
+CHILD = """
+import json, os, resource, sys
+from pathlib import Path
+from sipis.vault import harden
+report = harden(json.loads(sys.argv[1]), Path(sys.argv[2]))
+status = Path("/proc/self/mem").stat()
+print(json.dumps({
+    "unprotected": report.unprotected,
+    "core": resource.getrlimit(resource.RLIMIT_CORE),
+    "dumpable_owner": status.st_uid,
+}))
+"""
+
+
+def hardened(environment: dict[str, str], swaps: Path) -> dict[str, list[object]]:
+    """What a child process that hardened itself tells of itself."""
+    command = [sys.executable, "-c", CHILD, json.dumps(environment), str(swaps)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    result: dict[str, list[object]] = json.loads(done.stdout)
+    return result
+
+
+def test_a_hardened_process_leaves_no_core_and_reports_what_stays_open(tmp_path: Path) -> None:
+    swaps = tmp_path / "swaps"
+    swaps.write_text("Filename Type\n/dev/sda2 partition\n")
+    told = hardened({}, swaps)
+    assert told["core"] == [0, 0]
+    assert told["unprotected"] == [
+        "memory can be written to swap",
+        "freed memory keeps its content until it is reused",
+    ]
+
+
+def test_with_no_swap_and_a_wiping_allocator_nothing_stays_open(tmp_path: Path) -> None:
+    swaps = tmp_path / "swaps"
+    swaps.write_text("Filename Type\n")
+    assert hardened(WIPING, swaps)["unprotected"] == []
+
+
+def test_what_cannot_be_known_counts_as_open(tmp_path: Path) -> None:
+    told = hardened(WIPING, tmp_path / "missing")
+    assert told["unprotected"] == ["memory can be written to swap"]

@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from structlog.testing import capture_logs
+
+from sipis.errors import ConfigError
+from sipis.vault import ApnsSigner, ServiceAccountSigner
+
+RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def pem(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+
+
+def p256() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def check(key: ec.EllipticCurvePrivateKey, signature: bytes, message: bytes) -> None:
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    key.public_key().verify(encode_dss_signature(r, s), message, ec.ECDSA(hashes.SHA256()))
+
+
+def service_account(key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey) -> str:
+    return json.dumps(
+        {
+            "client_email": "push@project",
+            "private_key": pem(key).decode(),
+            "private_key_id": "k1",
+            "project_id": "project",
+            "token_uri": "https://oauth.example/token",
+        }
+    )
+
+
+def test_apns_signatures_are_es256_in_their_jose_form(tmp_path: Path) -> None:
+    key, path = p256(), tmp_path / "key.p8"
+    path.write_bytes(pem(key))
+    signer = ApnsSigner(path, "ABC1234567")
+    signatures = [signer.sign(b"header.claims") for _ in range(40)]
+    assert {len(signature) for signature in signatures} == {64}
+    for signature in signatures:
+        check(key, signature, b"header.claims")
+    assert signer.key_id == "ABC1234567"
+
+
+def test_service_account_signatures_are_rs256(tmp_path: Path) -> None:
+    path = tmp_path / "account.json"
+    path.write_text(service_account(RSA))
+    signer = ServiceAccountSigner(path)
+    signature = signer.sign(b"header.claims")
+    RSA.public_key().verify(signature, b"header.claims", padding.PKCS1v15(), hashes.SHA256())
+    assert (signer.key_id, signer.client_email) == ("k1", "push@project")
+    assert (signer.project_id, signer.token_uri) == ("project", "https://oauth.example/token")
+
+
+def test_a_replaced_file_is_read_anew(tmp_path: Path) -> None:
+    path, fresh = tmp_path / "key.p8", p256()
+    path.write_bytes(pem(p256()))
+    signer = ApnsSigner(path, "ABC1234567")
+    (tmp_path / "next").write_bytes(pem(fresh))
+    (tmp_path / "next").rename(path)
+    check(fresh, signer.sign(b"m"), b"m")
+
+
+@pytest.mark.parametrize("content", [b"half a fi", None], ids=["broken", "missing"])
+def test_a_file_gone_wrong_leaves_the_key_before_in_use(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    path, key = tmp_path / "key.p8", p256()
+    path.write_bytes(pem(key))
+    signer = ApnsSigner(path, "ABC1234567")
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    with capture_logs() as logs:
+        check(key, signer.sign(b"m"), b"m")
+        check(key, signer.sign(b"m"), b"m")
+    assert [entry["event"] for entry in logs] == ["key_file_unreadable"]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not a key", pem(RSA), pem(ec.generate_private_key(ec.SECP384R1()))],
+    ids=["empty", "text", "rsa", "p384"],
+)
+def test_only_a_p256_key_is_taken_for_apns(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "key.p8").write_bytes(content)
+    with pytest.raises(ConfigError) as refused:
+        ApnsSigner(tmp_path / "key.p8", "ABC1234567")
+    assert "BEGIN" not in str(refused.value)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", service_account(p256())])
+def test_only_a_service_account_is_taken_for_fcm(tmp_path: Path, content: str) -> None:
+    (tmp_path / "account.json").write_text(content)
+    with pytest.raises(ConfigError):
+        ServiceAccountSigner(tmp_path / "account.json")
+
+
+def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no\.p8"):
+        ApnsSigner(tmp_path / "no.p8", "ABC1234567")
