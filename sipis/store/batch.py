@@ -22,12 +22,47 @@ class Job(Generic[T]):
     def __init__(self, function: Callable[[sqlite3.Connection], T]) -> None:
         self._function = function
         self._value: T | None = None
-        self._error: BaseException | None = None
+        self._error: BaseException | None = StoreError("the job was not run")
 
     def run(self, connection: sqlite3.Connection) -> None:
         """Run the function; raises what it raises."""
-        self._error = None
-        self._value = self._function(connection)
+        self.succeed(self._function(connection))
+
+    def run_reading(self, connection: sqlite3.Connection) -> None:
+        """Run the function on one snapshot; never raises."""
+        try:
+            connection.execute("BEGIN")
+            self.run(connection)
+        except BaseException as error:
+            self.fail(error)
+        _roll_back(connection)
+
+    def run_alone(self, connection: sqlite3.Connection) -> None:
+        """Run the function in a transaction of its own; never raises."""
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self.run(connection)
+            connection.execute("COMMIT")
+        except BaseException as error:
+            self.fail(error)
+            _roll_back(connection)
+
+    def run_inside(self, connection: sqlite3.Connection) -> None:
+        """Run the function inside an open transaction, and undo it alone when it fails.
+
+        Raises sqlite3.Error when SQLite has undone the whole transaction.
+        """
+        connection.execute("SAVEPOINT job")
+        try:
+            self.run(connection)
+        except BaseException as error:
+            self.fail(error)
+            connection.execute("ROLLBACK TO job")
+        connection.execute("RELEASE job")
+
+    def succeed(self, value: T) -> None:
+        """Note the result."""
+        self._value, self._error = value, None
 
     def fail(self, error: BaseException) -> None:
         """Note that nothing of the job stands."""
@@ -41,10 +76,28 @@ class Job(Generic[T]):
 
 
 def run_batch(connection: sqlite3.Connection, jobs: Sequence[Job[Any]]) -> None:
-    """Run jobs in one transaction; when it cannot be committed, each in one of its own."""
-    if len(jobs) == 1 or not _together(connection, jobs):
+    """Run jobs in one transaction; when that cannot be committed, each in one of its own.
+
+    Jobs may therefore run twice: they change nothing but the database.
+    """
+    if len(jobs) > 1 and _together(connection, jobs):
+        return
+    for job in jobs:
+        job.run_alone(connection)
+
+
+def run_shared(connection: sqlite3.Connection, jobs: Sequence[Job[T]]) -> None:
+    """Run the first of several equal jobs outside of any transaction; its outcome is theirs all."""
+    if not jobs:
+        return
+    try:
+        jobs[0].run(connection)
+    except BaseException as error:
         for job in jobs:
-            _alone(connection, job)
+            job.fail(error)
+        return
+    for job in jobs[1:]:
+        job.succeed(jobs[0].outcome())
 
 
 def as_ours(error: BaseException) -> BaseException:
@@ -55,38 +108,17 @@ def as_ours(error: BaseException) -> BaseException:
     return error
 
 
-def _alone(connection: sqlite3.Connection, job: Job[Any]) -> None:
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        job.run(connection)
-        connection.execute("COMMIT")
-    except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-        _roll_back(connection)
-        job.fail(error)
-
-
 def _together(connection: sqlite3.Connection, jobs: Sequence[Job[Any]]) -> bool:
     """False: the transaction was lost (disk full, say) and nothing of it stands."""
     try:
         connection.execute("BEGIN IMMEDIATE")
         for job in jobs:
-            _inside(connection, job)
+            job.run_inside(connection)
         connection.execute("COMMIT")
     except sqlite3.Error:
         _roll_back(connection)
         return False
     return True
-
-
-def _inside(connection: sqlite3.Connection, job: Job[Any]) -> None:
-    """A failing job undoes itself; raises when SQLite has undone the whole transaction."""
-    connection.execute("SAVEPOINT job")
-    try:
-        job.run(connection)
-    except BaseException as error:  # noqa: BLE001 - it belongs to the caller, not to this thread
-        job.fail(error)
-        connection.execute("ROLLBACK TO job")
-    connection.execute("RELEASE job")
 
 
 def _roll_back(connection: sqlite3.Connection) -> None:

@@ -15,7 +15,7 @@ MAIN_FILE: Final = "sipis.db"
 VARYING_FILE: Final = "varying.db"
 SCHEMAS: Final = ("main", "varying")
 
-BUSY_TIMEOUT_MS: Final = 100
+BUSY_TIMEOUT_MS: Final = 50
 """A checkpoint waits at most this long for a reader before it gives way to other jobs."""
 
 _CACHE_KIB: Final = {"main": 8192, "varying": 512}
