@@ -211,6 +211,38 @@ def claim(
     return claims
 
 
+_ONE: Final = """
+    SELECT s.*, i.id, a.name AS app_name, i.mode, i.expires_at, i.slot, i.version, i.contact_token,
+      i.first_registered_at, r.key AS registrar_key
+    FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
+    JOIN registrars r ON r.id = i.registrar WHERE s.n = ?
+"""
+
+
+def peek(conn: sqlite3.Connection, n: int) -> Claim | None:
+    """What a claim of this row would give now, due or not, held or not; nothing is taken.
+
+    For the last word of an instance that is about to be erased.
+    """
+    row = conn.execute(_ONE, (n,)).fetchone()
+    credential = records.get(conn, Kind.CREDENTIAL, n)
+    if row is None or credential is None:
+        return None
+    return _claim(row, credential, unpad(row["registrar_key"]), binding(conn, n))
+
+
+def seize(
+    conn: sqlite3.Connection, n: int, now: float, *, in_flight_for: float = 180.0
+) -> Claim | None:
+    """Claim this row, due or not, held or not, whether or not an earlier claim is under way."""
+    taken = peek(conn, n)
+    if taken is not None:
+        until = to_ms(now + in_flight_for)
+        as_is = STATES.code(InstanceState.IDLE)
+        conn.execute(_TAKE, (CSEQ_PER_CLAIM, to_ms(now), until, until, as_is, as_is, n))
+    return taken
+
+
 _SETTLE: Final = f"""
     UPDATE schedule SET
       in_flight_until = {NEVER}, again = 0,
