@@ -62,11 +62,15 @@ def test_splitting_arbitrary_text_either_works_or_blames_the_peer(text: str) -> 
 
 @pytest.mark.parametrize(
     ("text", "number"),
-    [("0", 0), ("0070", 70), ("255", 255), ("0" * 9000 + "7", 7), ("256", None), ("9" * 9000, None)]
-    + [(bad, None) for bad in ("", "-1", "+1", " 1", "1.0", "٣", "²")],
+    [("0", 0), ("0070", 70), ("255", 255), ("0" * 9000 + "7", 7)],
 )
-def test_only_plain_digits_within_the_bound_are_a_number(text: str, number: int | None) -> None:
+def test_plain_digits_within_the_bound_are_a_number(text: str, number: int) -> None:
     assert parse_number(text, 255) == number
+
+
+@pytest.mark.parametrize("text", ["", "-1", "+1", " 1", "1.0", "٣", "²", "256", "9" * 9000])
+def test_anything_else_is_no_number(text: str) -> None:
+    assert parse_number(text, 255) is None
 
 
 @pytest.mark.parametrize(
@@ -85,8 +89,24 @@ def test_a_host_is_read_with_its_port(text: str, host: str, port: int | None) ->
 
 @pytest.mark.parametrize(
     "text",
-    ["", ":5060", "a:0", "a:65536", "a:70000", "a:", "a:-1", "a:x", "[::1", "[::g]", "[::1]x:1"]
-    + ["a b", "a\x00", "ü", "2001:db8::9", "a@b"],
+    [
+        "",
+        ":5060",
+        "a:0",
+        "a:65536",
+        "a:70000",
+        "a:",
+        "a:-1",
+        "a:x",
+        "[::1",
+        "[::g]",
+        "[::1]x:1",
+        "a b",
+        "a\x00",
+        "ü",
+        "2001:db8::9",
+        "a@b",
+    ],
 )
 def test_a_bad_host_or_port_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):

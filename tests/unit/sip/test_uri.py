@@ -41,9 +41,27 @@ def test_other_schemes_stay_opaque() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "alice", "sip:", "sip:@example.com", "sip:a@", "sip:a@b:0", "sip:a@b:65536", "sip:a@b c"]
-    + ["<sip:a@b>", "sip:a@b@c", "sip:a@b;;lr", ":x", "tel:", "1x:y", 'sip:"a"@b', "sip:a\x00@b"]
-    + ["sip:a@[::1", "sip:a\r\n@b", "tel:1 2"],
+    [
+        "",
+        "alice",
+        "sip:",
+        "sip:@example.com",
+        "sip:a@",
+        "sip:a@b:0",
+        "sip:a@b:65536",
+        "sip:a@b c",
+        "<sip:a@b>",
+        "sip:a@b@c",
+        "sip:a@b;;lr",
+        ":x",
+        "tel:",
+        "1x:y",
+        'sip:"a"@b',
+        "sip:a\x00@b",
+        "sip:a@[::1",
+        "sip:a\r\n@b",
+        "tel:1 2",
+    ],
 )
 def test_bad_uris_are_refused_with_400(text: str) -> None:
     with pytest.raises(RemoteProtocolError) as caught:

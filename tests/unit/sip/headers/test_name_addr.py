@@ -37,8 +37,21 @@ def test_both_forms_of_an_address_are_read(
 
 @pytest.mark.parametrize(
     "text",
-    ["", "*", "<sip:a@b", "sip:a@b?x=y", "sip:a,b@c", '"open <sip:a@b>', '"x" sip:a@b', "<>"]
-    + ["<sip:a@b>x", "< sip:a@b>", "Bell, A <sip:a@b>", "sip:a@b;tag=1 <sip:c@d>", "<sip:a@b>;;"],
+    [
+        "",
+        "*",
+        "<sip:a@b",
+        "sip:a@b?x=y",
+        "sip:a,b@c",
+        '"open <sip:a@b>',
+        '"x" sip:a@b',
+        "<>",
+        "<sip:a@b>x",
+        "< sip:a@b>",
+        "Bell, A <sip:a@b>",
+        "sip:a@b;tag=1 <sip:c@d>",
+        "<sip:a@b>;;",
+    ],
 )
 def test_ambiguous_and_broken_addresses_are_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):

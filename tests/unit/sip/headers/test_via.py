@@ -33,8 +33,17 @@ def test_an_impossible_rport_is_none(port: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "SIP/2.0/UDP", "SIP/2.0 a", "HTTP/2.0/UDP a", "SIP/2.0/U@P a", "SIP/2.0/UDP a:70000"]
-    + ["SIP/2.0/UDP a b", "SIP/2.0/UDP 192.0.2.15;;,;,,", "SIP/2.0/UDP ;branch=z"],
+    [
+        "",
+        "SIP/2.0/UDP",
+        "SIP/2.0 a",
+        "HTTP/2.0/UDP a",
+        "SIP/2.0/U@P a",
+        "SIP/2.0/UDP a:70000",
+        "SIP/2.0/UDP a b",
+        "SIP/2.0/UDP 192.0.2.15;;,;,,",
+        "SIP/2.0/UDP ;branch=z",
+    ],
 )
 def test_a_broken_hop_is_refused(text: str) -> None:
     with pytest.raises(RemoteProtocolError):
