@@ -112,9 +112,9 @@ TABLE: Final[dict[tuple[State, Kind], Row]] = {
     (State.RINGING, Kind.ANSWER_ELAPSED): (
         (a.refuse_unanswered, a.cancel_app, a.tell_missed), State.OVER),
 
-    **{(state, Kind.CANCEL): (
+    **{(state, kind): (
         (a.refuse_cancelled, a.cancel_app, a.tell_ending), State.OVER)
-       for state in _BEFORE_ANSWER},
+       for state in _BEFORE_ANSWER for kind in (Kind.CANCEL, Kind.PROVIDER_BYE)},
     **{(state, Kind.DECLINE): (
         (a.refuse_declined, a.cancel_app, a.stop_push), State.OVER)
        for state in _BEFORE_ANSWER},

@@ -241,6 +241,10 @@ class TestCancelling:
         call = a_call(Kind.CALLED_ASLEEP, Kind.CAME, Kind.CANCEL)
         assert play(call, Kind.CLEAR_ELAPSED) == [AbandonApp(1), Release()]
 
+    def test_a_caller_may_end_the_early_dialog_with_bye(self) -> None:
+        call = a_call(Kind.CALLED_ASLEEP, Kind.PUSH_ACCEPTED)
+        assert statuses(play(call, Kind.PROVIDER_BYE)) == [487]
+
     def test_a_cancel_that_comes_after_the_answer_changes_nothing(self) -> None:
         call = a_call(Kind.CALLED_ASLEEP, Kind.CAME, Kind.ANSWERED)
         assert play(call, Kind.CANCEL) == []

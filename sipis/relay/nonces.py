@@ -1,0 +1,79 @@
+"""Nonces of the relay's own challenges: made and checked without remembering any.
+
+A nonce is its time and a keyed hash over time and flow, so one seen on another flow is worth
+nothing. Counts (`nc`, RFC 7616 3.4) are remembered for the latest nonces only; a nonce whose
+count was forgotten is asked for again as stale, which costs an app one round trip.
+Refuses clocks and randomness: time and key are arguments.
+"""
+
+import hmac
+from collections import OrderedDict
+from enum import Enum, auto
+from hashlib import sha256
+from typing import Final
+
+from sipis.sip.flow import Flow
+from sipis.sip.headers import Credentials
+
+LIFETIME: Final = 300.0
+MOST_COUNTED: Final = 100_000
+_TIME_DIGITS: Final = 12
+_PROOF_DIGITS: Final = 40
+
+
+class Verdict(Enum):
+    """What a nonce in credentials is worth."""
+
+    FRESH = auto()
+    STALE = auto()
+    """Once ours, but too old or used with this count before."""
+    FOREIGN = auto()
+    """Never ours, or another flow's."""
+
+
+class Nonces:
+    """The nonces of one process."""
+
+    def __init__(self, key: bytes, *, most_counted: int = MOST_COUNTED) -> None:
+        self._key = key
+        self._most = most_counted
+        self._counts: OrderedDict[str, int] = OrderedDict()
+
+    def new(self, flow: Flow, now: float) -> str:
+        """A nonce for this flow; `now` is monotonic seconds."""
+        moment = f"{int(now * 1000):0{_TIME_DIGITS}x}"
+        return moment + self._proof(moment, flow)
+
+    def judge(self, credentials: Credentials, flow: Flow, now: float) -> Verdict:
+        """Whether credentials were made for a live nonce of this flow, and for the first time."""
+        nonce = credentials.params.get("nonce") or ""
+        moment = nonce[:_TIME_DIGITS]
+        if not hmac.compare_digest(nonce.encode(), (moment + self._proof(moment, flow)).encode()):
+            return Verdict.FOREIGN
+        if now - int(moment, 16) / 1000 > LIFETIME:
+            return Verdict.STALE
+        return self._count(nonce, credentials.params.get("nc"))
+
+    def _count(self, nonce: str, written: str | None) -> Verdict:
+        count = _hex(written)
+        if count <= self._counts.get(nonce, 0):
+            return Verdict.STALE
+        self._counts[nonce] = count
+        self._counts.move_to_end(nonce)
+        if len(self._counts) > self._most:
+            self._counts.popitem(last=False)
+        return Verdict.FRESH
+
+    def _proof(self, moment: str, flow: Flow) -> str:
+        text = f"{moment}|{flow.id}|{flow.transport}|{flow.remote[0]}|{flow.remote[1]}"
+        return hmac.digest(self._key, text.encode(), sha256).hex()[:_PROOF_DIGITS]
+
+
+def _hex(written: str | None) -> int:
+    """The count; 1 where a client without qop sends none, 0 where it is no count at all."""
+    if written is None:
+        return 1
+    try:
+        return int(written, 16) if 0 < len(written) <= 8 else 0
+    except ValueError:
+        return 0

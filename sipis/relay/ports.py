@@ -1,0 +1,137 @@
+"""What the relay needs of others: the transport below, and the rooms that it may not import.
+
+Refuses implementations: the composition root hands them in.
+"""
+
+import sqlite3
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from sipis.model import InstanceId
+from sipis.push.provider import AddressedTarget, Notification
+from sipis.sip.events import RequestFailed, RequestTimedOut, ResponseReceived
+from sipis.sip.flow import Door, Flow
+from sipis.sip.message import Request, Response
+from sipis.sip.uri import SipUri
+from sipis.transport.targets import Target
+from sipis.vault.authorizer import OpenedAccount
+from sipis.vault.records import Targets
+from sipis.vault.vault import KeyHolder, SealedRow
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Outcome = ResponseReceived | RequestTimedOut | RequestFailed
+OnOutcome = Callable[[Outcome], None]
+Job = Callable[Concatenate[sqlite3.Connection, P], T]
+
+
+class Sip(Protocol):
+    """The endpoint: one SIP element with its sockets."""
+
+    def send(self, request: Request, flow: Flow, on_response: OnOutcome) -> str:
+        """Send a request of ours; every outcome goes to the handler; returns the transaction."""
+
+    def ack(self, ack: Request, flow: Flow, invite: str) -> None:
+        """Acknowledge the 2xx to the INVITE of that transaction."""
+
+    def cancel(self, transaction: str, headers: Sequence[tuple[str, str]] = ()) -> None:
+        """Take an INVITE of ours back."""
+
+    def respond(self, transaction: str, response: Response) -> None:
+        """Answer a request."""
+
+    def drop(self, transaction: str) -> None:
+        """Forget a request without an answer."""
+
+    def abandon(self, transaction: str) -> None:
+        """Forget a request of ours."""
+
+    def contact_address(self, flow: Flow) -> tuple[str, int]:
+        """Host and port at which the peer of the flow reaches us."""
+
+    def is_open(self, flow: Flow) -> bool:
+        """Whether something sent over the flow can still arrive."""
+
+    def last_received(self, flow: Flow) -> float:
+        """When something last came over the flow (monotonic seconds)."""
+
+    async def flow_to(self, target: Target, *, door: Door = Door.PROVIDER) -> Flow:
+        """A flow to the target; TransportError where none can be had."""
+
+
+class Names(Protocol):
+    """The resolver (RFC 3263)."""
+
+    async def resolve(self, uri: SipUri) -> list[Target]:
+        """The targets of a URI in the order of trial, at least one."""
+
+
+class Jobs(Protocol):
+    """The runner of the store's jobs."""
+
+    async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a job that only reads."""
+
+    async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a job in a transaction of its own."""
+
+
+class Keeper(Protocol):
+    """The vault, as far as calls and messages need it."""
+
+    def open_account(self, sealed: SealedRow) -> OpenedAccount:
+        """Open the credential record; KeyGone when it was destroyed."""
+
+    def open_targets(self, sealed: SealedRow) -> Targets:
+        """Open the push targets; KeyGone when they were destroyed."""
+
+    def seal_content(self, holder: KeyHolder, purpose: str, item: str, data: bytes) -> bytes:
+        """Seal a message or call; KeyGone, or FieldError when too long."""
+
+    def open_content(self, holder: KeyHolder, purpose: str, item: str, sealed: bytes) -> bytes:
+        """Open what was sealed; KeyGone when its key was destroyed."""
+
+    def index(self, text: str) -> bytes:
+        """A keyed hash of 32 bytes by which rows find a text."""
+
+
+class Report(Protocol):
+    """What became of a notification."""
+
+    @property
+    def accepted(self) -> int:
+        """How many targets the push services took it for."""
+
+
+class Announcer(Protocol):
+    """The push dispatcher."""
+
+    async def announce(
+        self, notification: Notification, targets: Sequence[AddressedTarget]
+    ) -> Report:
+        """Push to all targets of one instance by the notification's deadline; never raises."""
+
+
+class Sources(Protocol):
+    """The registrant's knowledge of where each provider's requests come from."""
+
+    def is_known(self, registrar: str, host: str) -> bool:
+        """Whether this IP literal may speak for the registrar."""
+
+    def registrars_of(self, host: str) -> Sequence[str]:
+        """The registrars that this IP literal may speak for."""
+
+    def owner_of(self, flow: Flow) -> int | None:
+        """The number of the instance that a flow of ours serves alone, if it does."""
+
+
+class Proofs(Protocol):
+    """Lifecycle, as far as the relay reports to it."""
+
+    async def app_registered(self, n: int, instance: InstanceId) -> None:
+        """The app of an instance has shown itself: its push targets are proven."""
+
+
+Spawn = Callable[[str, Coroutine[object, object, None]], bool]
+"""Run a job beside everything else; False when there are too many."""

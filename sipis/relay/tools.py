@@ -1,0 +1,46 @@
+"""What every call is handed: the endpoint, the clock, names, random text, and our own header lines.
+
+Refuses state: a call's memory is in its bridge.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from sipis.clock import Clock
+from sipis.relay.bindings import Bindings
+from sipis.relay.headers import ALLOW
+from sipis.relay.ports import Names, Sip, Spawn
+from sipis.sip.flow import Flow, Transport
+from sipis.sip.grammar import format_hostport
+
+TOKEN_BYTES: Final = 16
+"""Of random text in tags, Call-IDs and Contacts: a peer must not guess them (RFC 3261 19.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Shared by all calls and messages."""
+
+    sip: Sip
+    names: Names
+    clock: Clock
+    spawn: Spawn
+    entropy: Callable[[int], bytes]
+    bindings: Bindings
+    user_agent: str = "sipis"
+
+    def token(self) -> str:
+        """Fresh random text of 128 bits."""
+        return self.entropy(TOKEN_BYTES).hex()
+
+    def contact(self, flow: Flow, user: str) -> str:
+        """A Contact value under which the peer of a flow reaches us."""
+        host, port = self.sip.contact_address(flow)
+        transport = flow.transport
+        suffix = "" if transport is Transport.UDP else f";transport={transport.value}"
+        return f"<sip:{user}@{format_hostport(host, port)}{suffix}>"
+
+    def about_us(self) -> list[tuple[str, str]]:
+        """The headers by which each leg learns what we take."""
+        return [("Allow", ALLOW), ("User-Agent", self.user_agent)]
