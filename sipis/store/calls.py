@@ -6,7 +6,7 @@ Refuses to know parties and dialogs: those are in the sealed record.
 import sqlite3
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sipis.model import CallState
@@ -38,7 +38,7 @@ class CallRow:
     """None while it rings or runs."""
     expires_at: float
     """When the row is erased."""
-    sealed: bytes
+    sealed: bytes = field(repr=False)
 
 
 def save(conn: sqlite3.Connection, call: CallRow) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sipis.model import InstanceId
 from sipis.store import apps, gone, receipts, records, registrars, slots
-from sipis.store.columns import NEVER, narrow, to_ms, to_seconds, unpack_hex
+from sipis.store.columns import narrow, unpack_hex
 from sipis.store.gone import Tombstone
 from sipis.store.receipts import Receipt
 from sipis.store.records import Kind
@@ -68,10 +68,7 @@ def _leave_traces(
     stone = Tombstone(instance, row["secret_hash"], receipt.commitment, receipt.erased_at)
     gone.bury(conn, stone, row["idempotency"], receipt.erased_at + tombstone_ttl)
     receipts.put(conn, receipt)
-    if to_ms(receipt.erased_at) < row["bound_until"] < NEVER:
-        sources = registrars.sources_of(conn, row["registrar"])
-        token = unpack_hex(row["contact_token"])
-        gone.remember_contact(conn, token, sources, to_seconds(row["bound_until"]))
+    gone.remember_contact(conn, row, receipt.erased_at)
 
 
 def _remove(conn: sqlite3.Connection, row: sqlite3.Row) -> None:

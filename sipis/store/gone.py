@@ -6,11 +6,12 @@ Refuses names: a tombstone has hashes, a gone contact is found by the hash of it
 import hashlib
 import json
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sipis.model import InstanceId
-from sipis.store import records
+from sipis.store import records, registrars
 from sipis.store.columns import (
+    NEVER,
     NO_HASH,
     fixed_hash,
     pack_hex,
@@ -27,7 +28,7 @@ class Tombstone:
     """Lets a repeated DELETE be answered as before and a replayed POST be refused."""
 
     id: InstanceId
-    secret_hash: bytes
+    secret_hash: bytes = field(repr=False)
     commitment: bytes
     """Names the receipt."""
     erased_at: float
@@ -81,15 +82,16 @@ def by_idempotency_key(conn: sqlite3.Connection, key: bytes, now: float) -> Tomb
     return _stone(found.fetchone())
 
 
-def remember_contact(
-    conn: sqlite3.Connection, token: str, sources: tuple[str, ...], expires_at: float
-) -> None:
-    """Remember a Contact for the rest of its grant."""
+def remember_contact(conn: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
+    """Remember the Contact of a binding (contact_token, bound_until, registrar) while it stands."""
+    if not to_ms(now) < row["bound_until"] < NEVER:
+        return
     g = conn.execute(
         "INSERT OR REPLACE INTO gone_contacts (token_hash, expires_at) VALUES (?, ?)",
-        (_hash(token), to_ms(expires_at)),
+        (_hash(unpack_hex(row["contact_token"])), row["bound_until"]),
     ).lastrowid
     assert g is not None
+    sources = registrars.sources_of(conn, row["registrar"])
     records.put(conn, Kind.GONE_CONTACT, g, json.dumps(sources).encode())
 
 

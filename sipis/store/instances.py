@@ -6,11 +6,11 @@ erasure.py.
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sipis.model import InstanceId, Mode
-from sipis.store import apps, records, registrars, schedule, slots, targets
+from sipis.store import apps, gone, records, registrars, schedule, slots, targets
 from sipis.store.columns import (
     MODES,
     NEVER,
@@ -30,15 +30,15 @@ class NewInstance:
 
     id: InstanceId
     app: str
-    secret_hash: bytes
+    secret_hash: bytes = field(repr=False)
     mode: Mode
     created_at: float
     expires_at: float
     ttl: float
     slot: int
     version: int
-    sealed_credential: bytes
-    sealed_targets: bytes
+    sealed_credential: bytes = field(repr=False)
+    sealed_targets: bytes = field(repr=False)
     contact_token: str
     call_id: str
     relay_user: str
@@ -68,11 +68,11 @@ class Replacement:
 
     slot: int
     version: int
-    sealed_credential: bytes
-    sealed_targets: bytes
+    sealed_credential: bytes = field(repr=False)
+    sealed_targets: bytes = field(repr=False)
     targets: tuple[NewTarget, ...]
     binding: NewBinding | None = None
-    secret_hash: bytes | None = None
+    secret_hash: bytes | None = field(default=None, repr=False)
     relay_user: str | None = None
     commitment: bytes | None = None
 
@@ -83,6 +83,11 @@ _INSERT: Final = """
       relay_user, registrar, aor_index, commitment, idempotency, preview, warned,
       first_registered_at)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+"""
+
+_LIVE: Final = """
+    SELECT i.n, i.id, i.slot, i.app, i.registrar, i.contact_token, s.bound_until
+    FROM instances i JOIN schedule s ON s.n = i.n WHERE i.n = ? AND i.expires_at > ?
 """
 
 
@@ -106,8 +111,7 @@ def replace(conn: sqlite3.Connection, n: int, new: Replacement, now: float) -> b
     With a new binding the instance is due at once under its new names and forgets the old ones; a
     REGISTER under way is settled without effect.
     """
-    live = "SELECT id, slot, app, registrar FROM instances WHERE n = ? AND expires_at > ?"
-    row = conn.execute(live, (n, to_ms(now))).fetchone()
+    row = conn.execute(_LIVE, (n, to_ms(now))).fetchone()
     if row is None:
         return False
     slots.owe(conn, row["slot"], unpack_hex(row["id"]))
@@ -116,7 +120,7 @@ def replace(conn: sqlite3.Connection, n: int, new: Replacement, now: float) -> b
     records.put(conn, Kind.TARGETS, n, new.sealed_targets)
     targets.replace(conn, n, row["app"], new.targets, now)
     if new.binding is not None:
-        _rebind(conn, n, new.binding, row["registrar"], now)
+        _rebind(conn, row, new.binding, now)
     return True
 
 
@@ -178,19 +182,19 @@ def _rename(conn: sqlite3.Connection, n: int, new: Replacement) -> None:
     _update(conn, n, changes)
 
 
-def _rebind(
-    conn: sqlite3.Connection, n: int, binding: NewBinding, old_registrar: int, now: float
-) -> None:
+def _rebind(conn: sqlite3.Connection, row: sqlite3.Row, binding: NewBinding, now: float) -> None:
+    if binding.contact_token != unpack_hex(row["contact_token"]):
+        gone.remember_contact(conn, row, now)
     registrar = registrars.join(conn, binding.registrar)
-    registrars.leave(conn, old_registrar)
+    registrars.leave(conn, row["registrar"])
     changes: dict[str, int | bytes] = {
         "registrar": registrar,
         "aor_index": fixed_hash(binding.aor_index),
         "contact_token": pack_hex(binding.contact_token),
         "first_registered_at": NEVER,
     }
-    _update(conn, n, changes)
-    schedule.restart(conn, n, registrar, binding.call_id, now)
+    _update(conn, row["n"], changes)
+    schedule.restart(conn, row["n"], registrar, binding.call_id, now)
 
 
 def _update(conn: sqlite3.Connection, n: int, changes: dict[str, int | bytes]) -> None:

@@ -6,7 +6,7 @@ expired instance is invisible to every look-up, whether or not it has been erase
 
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sipis.model import InstanceId, InstanceState, Mode
@@ -37,7 +37,7 @@ class InstanceRow:
     n: int
     id: InstanceId
     app: str
-    secret_hash: bytes
+    secret_hash: bytes = field(repr=False)
     mode: Mode
     state: InstanceState
     state_since: float
@@ -60,7 +60,7 @@ class InstanceRow:
     verified: bool
     """Whether any of its targets has been proven."""
     foreground_until: float | None
-    """End of the app's lease or of a stop; infinity: until it is given back."""
+    """End of the app's lease, perhaps past already; infinity: until it is given back."""
     first_registered_at: float | None
     registered_at: float | None
     """Since when the registrar has held the binding without a gap."""
@@ -81,8 +81,8 @@ class Sealed:
     app: str
     slot: int
     version: int
-    credential: bytes
-    targets: bytes
+    credential: bytes = field(repr=False)
+    targets: bytes = field(repr=False)
 
 
 _SELECT: Final = """

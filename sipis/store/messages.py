@@ -5,7 +5,7 @@ Refuses to know sender and text, and to keep a message beyond its time or the ap
 
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from sipis.store import records
@@ -37,7 +37,7 @@ class NewMessage:
     dedupe: bytes
     received_at: float
     expires_at: float
-    sealed: bytes
+    sealed: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class MessageRow:
     received_at: float
     expires_at: float
     delivered: bool
-    sealed: bytes
+    sealed: bytes = field(repr=False)
 
 
 def add(conn: sqlite3.Connection, new: NewMessage, *, most: int) -> Stored:

@@ -9,8 +9,8 @@ Refuses to decide when to try again: settlements say so.
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final
 
@@ -42,6 +42,9 @@ CSEQ_PER_CLAIM: Final = 8
 
 REASON_SIZE: Final = 32
 
+IN_FLIGHT: Final = f"in_flight_until < {NEVER}"
+"""Rows under way, as the partial index has them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -67,7 +70,7 @@ class Claim:
     expires_at: float
     slot: int
     version: int
-    sealed_credential: bytes
+    sealed_credential: bytes = field(repr=False)
     generation: int
     cseq: int
     """First of CSEQ_PER_CLAIM numbers."""
@@ -136,13 +139,19 @@ def insert(conn: sqlite3.Connection, n: int, registrar: int, call_id: str, now: 
 
 
 def restart(conn: sqlite3.Connection, n: int, registrar: int, call_id: str, now: float) -> None:
-    """Begin anew with a changed account, due at once; a claim under way settles without effect."""
+    """Begin anew with a changed account; a claim under way will settle without effect.
+
+    It is due at once, except that a REGISTER under way with the same Call-ID is waited for.
+    """
     conn.execute(
-        """
+        f"""
         UPDATE schedule SET
-          registrar = ?2, call_id = ?3, generation = generation + 1, again = 0, state = ?4,
-          state_since = ?5, next_attempt_at = max(?5, held_until), bound_until = ?6,
-          registered_at = ?6, in_flight_until = ?6, flow = ?7, nonce_count = ?7, granted = ?7,
+          again = (call_id = ?3 AND {IN_FLIGHT}),
+          next_attempt_at = CASE
+            WHEN call_id = ?3 AND {IN_FLIGHT} THEN next_attempt_at ELSE max(?5, held_until) END,
+          in_flight_until = CASE call_id WHEN ?3 THEN in_flight_until ELSE ?6 END,
+          registrar = ?2, call_id = ?3, generation = generation + 1, state = ?4, state_since = ?5,
+          bound_until = ?6, registered_at = ?6, flow = ?7, nonce_count = ?7, granted = ?7,
           last_status = ?7, failures = ?7, refusals = ?7, reason = ?8
         WHERE n = ?1
         """,
@@ -260,24 +269,33 @@ _SETTLE: Final = f"""
     RETURNING registrar, next_attempt_at
 """
 
+_SETTLE_RESTARTED: Final = f"""
+    UPDATE schedule SET
+      in_flight_until = {NEVER}, again = 0, next_attempt_at = max(:now, held_until)
+    WHERE n = :n AND generation <> :generation AND cseq = :cseq AND {IN_FLIGHT}
+    RETURNING registrar, next_attempt_at
+"""
+
 
 def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> set[int]:
     """Write back what came of claims; returns the instances for which it counted.
 
-    A settlement of a row that was erased, restarted or claimed again since changes nothing.
+    A settlement of a row that was erased or claimed again since changes nothing; one of a row that
+    was restarted only lets its new account begin.
     """
     counted: set[int] = set()
-    earliest: dict[int, int] = {}
+    planned: list[sqlite3.Row] = []
     for one in settlements:
-        row = conn.execute(_SETTLE, _outcome(one, now)).fetchone()
-        if row is None:
-            continue
-        counted.add(one.n)
-        registrar, due_at = row["registrar"], row["next_attempt_at"]
-        earliest[registrar] = min(due_at, earliest.get(registrar, NEVER))
-        _keep_traces(conn, one, now)
-    for registrar, due_at in earliest.items():
-        registrars.due_by(conn, registrar, due_at)
+        outcome = _outcome(one, now)
+        row = conn.execute(_SETTLE, outcome).fetchone()
+        if row is not None:
+            counted.add(one.n)
+            _keep_traces(conn, one, now)
+        else:
+            row = conn.execute(_SETTLE_RESTARTED, outcome).fetchone()
+        if row is not None:
+            planned.append(row)
+    note_due(conn, planned)
     return counted
 
 
@@ -292,6 +310,16 @@ def next_due(conn: sqlite3.Connection, now: float, *, skip: Collection[str] = ()
         if unpad(row["key"]) not in skip:
             return max(to_seconds(row["due_at"]), now)
     return None
+
+
+def note_due(conn: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
+    """Tell the registrars of rows (registrar, next_attempt_at) when they are due."""
+    earliest: dict[int, int] = {}
+    for row in rows:
+        known = earliest.get(row["registrar"], NEVER)
+        earliest[row["registrar"]] = min(row["next_attempt_at"], known)
+    for registrar, due_at in earliest.items():
+        registrars.due_by(conn, registrar, due_at)
 
 
 def set_state(

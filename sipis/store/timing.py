@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipis.model import InstanceState
-from sipis.store import registrars
+from sipis.store import schedule
 from sipis.store.columns import LONG_AGO, NEVER, STATES, to_ms, widen
+from sipis.store.schedule import IN_FLIGHT
 
 _UNAUTHORIZED: Final = STATES.code(InstanceState.UNAUTHORIZED)
-_IN_FLIGHT: Final = f"in_flight_until < {NEVER}"
 _STOPPED: Final = f"state = {_UNAUTHORIZED}"
 
 _SCATTER: Final = 10_007
@@ -25,7 +25,7 @@ def hold(conn: sqlite3.Connection, n: int, until: float) -> None:
     conn.execute(
         f"""
         UPDATE schedule SET held_until = ?2, again = 0, next_attempt_at = CASE
-          WHEN {_IN_FLIGHT} THEN next_attempt_at WHEN {_STOPPED} THEN {NEVER} ELSE ?2 END
+          WHEN {IN_FLIGHT} THEN next_attempt_at WHEN {_STOPPED} THEN {NEVER} ELSE ?2 END
         WHERE n = ?1
         """,
         (n, to_ms(until)),
@@ -44,8 +44,8 @@ def make_due(conn: sqlite3.Connection, ns: Sequence[int], now: float) -> None:
     conn.executemany(
         f"""
         UPDATE schedule SET
-          again = ({_IN_FLIGHT}),
-          next_attempt_at = CASE WHEN {_IN_FLIGHT} THEN next_attempt_at ELSE ?2 END
+          again = ({IN_FLIGHT}),
+          next_attempt_at = CASE WHEN {IN_FLIGHT} THEN next_attempt_at ELSE ?2 END
         WHERE n = ?1 AND held_until <= ?2 AND NOT {_STOPPED}
         """,
         [(n, to_ms(now)) for n in ns],
@@ -87,7 +87,7 @@ def rebind(
 
 def redo_interrupted(conn: sqlite3.Connection, now: float) -> int:
     """At start: claims that a crash left unsettled are due now; returns how many."""
-    interrupted = conn.execute(f"SELECT n FROM schedule WHERE {_IN_FLIGHT}").fetchall()
+    interrupted = conn.execute(f"SELECT n FROM schedule WHERE {IN_FLIGHT}").fetchall()
     ns = [row["n"] for row in interrupted]
     conn.executemany(
         f"""
@@ -101,15 +101,16 @@ def redo_interrupted(conn: sqlite3.Connection, now: float) -> int:
 
 
 def _scatter(conn: sqlite3.Connection, ns: Sequence[int], now: float, spread: float) -> None:
-    """Bring bindings forward to moments that only depend on their numbers."""
-    moments = [(n, to_ms(now + spread * (n * 7919 % _SCATTER) / _SCATTER)) for n in ns]
+    """Bring live bindings forward to moments that only depend on their numbers."""
+    live = to_ms(now)
+    moments = [(n, to_ms(now + spread * (n * 7919 % _SCATTER) / _SCATTER), live) for n in ns]
     conn.executemany(
         f"""
         UPDATE schedule SET
-          again = ({_IN_FLIGHT}),
-          next_attempt_at = CASE WHEN {_IN_FLIGHT} THEN next_attempt_at
+          again = ({IN_FLIGHT}),
+          next_attempt_at = CASE WHEN {IN_FLIGHT} THEN next_attempt_at
             ELSE min(next_attempt_at, ?2) END
-        WHERE n = ?1 AND held_until <= ?2 AND NOT {_STOPPED}
+        WHERE n = ?1 AND held_until <= ?2 AND bound_until > ?3 AND NOT {_STOPPED}
         """,
         moments,
     )
@@ -118,12 +119,8 @@ def _scatter(conn: sqlite3.Connection, ns: Sequence[int], now: float, spread: fl
 
 def _note_due(conn: sqlite3.Connection, ns: Sequence[int]) -> None:
     """Tell the registrars of these rows when they are due."""
-    earliest: dict[int, int] = {}
-    for n in ns:
-        found = conn.execute("SELECT registrar, next_attempt_at FROM schedule WHERE n = ?", (n,))
-        row = found.fetchone()
-        if row is not None:
-            known = earliest.get(row["registrar"], NEVER)
-            earliest[row["registrar"]] = min(row["next_attempt_at"], known)
-    for registrar, due_at in earliest.items():
-        registrars.due_by(conn, registrar, due_at)
+    found = (
+        conn.execute("SELECT registrar, next_attempt_at FROM schedule WHERE n = ?", (n,)).fetchone()
+        for n in ns
+    )
+    schedule.note_due(conn, [row for row in found if row is not None])
