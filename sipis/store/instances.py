@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sipis.model import InstanceId, Mode
-from sipis.store import apps, gone, records, registrars, schedule, slots, targets
+from sipis.store import agenda, apps, gone, records, registrars, slots, targets
 from sipis.store.columns import (
     MODES,
     NEVER,
@@ -100,7 +100,7 @@ def insert(conn: sqlite3.Connection, new: NewInstance) -> int:
     records.put(conn, Kind.CREDENTIAL, n, new.sealed_credential)
     records.put(conn, Kind.TARGETS, n, new.sealed_targets)
     targets.insert(conn, n, app, new.targets, new.created_at)
-    schedule.insert(conn, n, registrar, new.call_id, new.created_at)
+    agenda.insert(conn, n, registrar, new.call_id, new.created_at)
     apps.count(conn, app, instances=1)
     return n
 
@@ -194,7 +194,7 @@ def _rebind(conn: sqlite3.Connection, row: sqlite3.Row, binding: NewBinding, now
         "first_registered_at": NEVER,
     }
     _update(conn, row["n"], changes)
-    schedule.restart(conn, row["n"], registrar, binding.call_id, now)
+    agenda.restart(conn, row["n"], registrar, binding.call_id, now)
 
 
 def _update(conn: sqlite3.Connection, n: int, changes: dict[str, int | bytes]) -> None:

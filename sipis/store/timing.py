@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from sipis.model import InstanceState
-from sipis.store import schedule
+from sipis.store import agenda
+from sipis.store.agenda import IN_FLIGHT
 from sipis.store.columns import LONG_AGO, NEVER, STATES, to_ms, widen
-from sipis.store.schedule import IN_FLIGHT
 
 _UNAUTHORIZED: Final = STATES.code(InstanceState.UNAUTHORIZED)
 _STOPPED: Final = f"state = {_UNAUTHORIZED}"
@@ -123,4 +123,4 @@ def _note_due(conn: sqlite3.Connection, ns: Sequence[int]) -> None:
         conn.execute("SELECT registrar, next_attempt_at FROM schedule WHERE n = ?", (n,)).fetchone()
         for n in ns
     )
-    schedule.note_due(conn, [row for row in found if row is not None])
+    agenda.note_due(conn, [row for row in found if row is not None])
