@@ -47,6 +47,11 @@ class StreamFramer:
         """Whether the stream can no longer be cut and must be closed."""
         return self._problem is not None
 
+    @property
+    def pending(self) -> bool:
+        """Whether part of a message is held."""
+        return bool(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes | Keepalive]:
         """The frames that these bytes complete.
 

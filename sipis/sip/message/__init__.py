@@ -4,7 +4,7 @@ Untouched headers leave byte for byte. Refuses to judge a message beyond its syn
 request is owed by policy or state is decided by the stack and the rooms above it.
 """
 
-from sipis.sip.message.fields import Headers
+from sipis.sip.message.fields import Headers, key_of
 from sipis.sip.message.model import Message, Request, Response
 from sipis.sip.message.reading import parse_message, salvage_request
 from sipis.sip.message.reasons import REASONS
@@ -16,6 +16,7 @@ __all__ = [
     "Message",
     "Request",
     "Response",
+    "key_of",
     "parse_message",
     "response_to",
     "salvage_request",

@@ -143,9 +143,12 @@ class Headers:
         self._forget(field[0])
 
     def set_first(self, name: str, value: str) -> None:
-        """Replace only the topmost single value of this name, the rest of its comma list kept."""
+        """Replace only the topmost single value of this name, or prepend the header."""
         key = key_of(name)
-        place = next(i for i, field in enumerate(self._fields) if field[0] == key)
+        place = next((i for i, field in enumerate(self._fields) if field[0] == key), None)
+        if place is None:
+            self.prepend(name, value)
+            return
         old = self._fields[place][1]
         rest = old[len(first_value(old)) :] if "," in old else ""
         self._fields[place] = _new_field(name, value + rest)

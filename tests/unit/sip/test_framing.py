@@ -96,3 +96,11 @@ def test_arbitrary_bytes_are_framed_or_blamed_on_the_peer(data: bytes, cut: int)
             framer.feed(piece)
         except RemoteProtocolError:
             assert framer.broken
+
+
+def test_half_a_message_is_pending_until_it_is_whole() -> None:
+    framer = StreamFramer()
+    framer.feed(EMPTY[:10])
+    assert framer.pending
+    framer.feed(EMPTY[10:])
+    assert not framer.pending

@@ -66,6 +66,8 @@ def test_setting_the_first_keeps_the_rest_of_its_list() -> None:
     headers = Headers([("X", "0"), ("v", 'one;x="," , two'), ("Via", "three")])
     headers.set_first("Via", "ONE")
     assert headers.get_list("Via") == ["ONE", "two", "three"]
+    headers.set_first("Route", "new")
+    assert next(iter(headers)) == ("Route", "new")
 
 
 def test_prepending_adding_and_removing_keep_the_order() -> None:
