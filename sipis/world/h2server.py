@@ -83,8 +83,11 @@ class ServerConnection(asyncio.Protocol):
         self._flush()
 
     def reset(self, stream: int, code: int) -> None:
-        """Reset a stream."""
-        self._h2.reset_stream(stream, code)
+        """Reset a stream; harmless when the client has given it up."""
+        try:
+            self._h2.reset_stream(stream, code)
+        except (ProtocolError, StreamClosedError):
+            return
         self._flush()
 
     def goaway(self, last: int = ALL_STREAMS, code: int = 0, debug: bytes = b"") -> None:
@@ -111,13 +114,15 @@ class ServerConnection(asyncio.Protocol):
 
     def abort(self) -> None:
         """Vanish without a word."""
-        if self._transport is not None:
-            self._transport.abort()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.abort()
 
     def close(self) -> None:
         """Close the socket after what was written."""
-        if self._transport is not None:
-            self._transport.close()
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            transport.close()
 
     # -- asyncio.Protocol ------------------------------------------------------------------------
 
