@@ -99,7 +99,7 @@ class Supervisor:
                 room=self._room,
                 task=name,
                 error=type(crash).__name__,
-                where=_where(crash),
+                where=where(crash),
             )
             if self._on_crash is not None:
                 self._on_crash(self._room)
@@ -107,7 +107,7 @@ class Supervisor:
         return True
 
 
-def _where(crash: BaseException) -> str:
+def where(crash: BaseException) -> str:
     """The innermost line of ours: enough to find the bug, nothing of the values it was handling."""
     trace = crash.__traceback__
     while trace is not None and trace.tb_next is not None:

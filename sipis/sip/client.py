@@ -128,7 +128,8 @@ class Clients(Machine[ClientTransaction]):
     def lose_flow(self, flow: Flow, now: float) -> None:
         """Fail what was sent over a flow that is no more (RFC 3261 17.1.4)."""
         for transaction in list(self._on_flow.get(flow.id, ())):
-            self.step(transaction, Input.FLOW_LOST, now)
+            if transaction.flow == flow:  # flows of one UDP socket may share its id
+                self.step(transaction, Input.FLOW_LOST, now)
 
     def _begin(
         self, transaction: ClientTransaction, now: float, message: Message | None = None

@@ -1,0 +1,126 @@
+"""The open connections: found by flow, shared by target, bounded by source and in all.
+
+Refuses UDP: its flows need no connection and live in `udp`.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from sipis.errors import TransportError
+from sipis.sip.flow import Door, Flow
+from sipis.transport.receiver import Connection
+from sipis.transport.targets import Target
+from sipis.transport.throttle import USUAL_RATE, Rate
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What strangers may take from us."""
+
+    connections: int = 20_000
+    """Connections in all."""
+    per_source: int = 256
+    """Incoming connections of one source address."""
+    rate: Rate = USUAL_RATE
+    """Messages of one source that we never wrote to."""
+
+
+class FlowTable:
+    """Every open connection by its flow."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._open: dict[Flow, Connection] = {}
+        self._per_source: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __iter__(self) -> Iterator[Connection]:
+        return iter(tuple(self._open.values()))
+
+    def add(self, connection: Connection) -> bool:
+        """Take a connection in; False when its source, or all together, have too many."""
+        source = connection.flow.remote[0]
+        if len(self._open) >= self._limits.connections:
+            return False
+        if connection.incoming and self._per_source[source] >= self._limits.per_source:
+            return False
+        self._open[connection.flow] = connection
+        self._per_source[source] += connection.incoming
+        return True
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection that is gone."""
+        source = connection.flow.remote[0]
+        if self._open.pop(connection.flow, None) is None or not connection.incoming:
+            return
+        self._per_source[source] -= 1
+        if self._per_source[source] <= 0:
+            del self._per_source[source]
+
+    def get(self, flow: Flow) -> Connection | None:
+        """The open connection of a flow."""
+        return self._open.get(flow)
+
+
+@dataclass(frozen=True, slots=True)
+class Association:
+    """Who may share a connection: those with the same target, door, share and provider."""
+
+    target: Target
+    door: Door
+    share: str
+    provider: str
+
+
+class Pool:
+    """Outgoing connections by what they are for; one attempt at a time, its outcome for all."""
+
+    def __init__(self, connect: Callable[[Association], Awaitable[Flow]], table: FlowTable) -> None:
+        self._connect = connect
+        self._table = table
+        self._flows: dict[Association, Flow] = {}
+        self._attempts: dict[Association, asyncio.Future[Flow]] = {}
+
+    async def flow(self, association: Association) -> Flow:
+        """The open flow, or a new one; TransportError when none can be had."""
+        flow = self._flows.get(association)
+        if flow is not None and self._table.get(flow) is not None:
+            return flow
+        attempt = self._attempts.get(association)
+        if attempt is not None:
+            return await asyncio.shield(attempt)
+        return await self._open(association)
+
+    def forget(self, flow: Flow) -> None:
+        """The flow is gone; whoever needs one connects anew."""
+        for association in [key for key, known in self._flows.items() if known == flow]:
+            del self._flows[association]
+
+    async def _open(self, association: Association) -> Flow:
+        attempt: asyncio.Future[Flow] = asyncio.get_running_loop().create_future()
+        self._attempts[association] = attempt
+        try:
+            flow = await self._connect(association)
+        except BaseException as failure:
+            shared = failure if isinstance(failure, TransportError) else _given_up()
+            attempt.set_exception(shared)
+            attempt.exception()  # nobody else may be waiting
+            raise
+        finally:
+            del self._attempts[association]
+        self._flows[association] = flow
+        attempt.set_result(flow)
+        return flow
+
+
+def _given_up() -> TransportError:
+    return TransportError("the connection attempt was given up")
+
+
+NO_LIMITS: Final = Limits(10**9, 10**9, Rate(1e9, 1e9))
+"""For a peer that stands for many, such as a test world."""

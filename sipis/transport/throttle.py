@@ -1,0 +1,47 @@
+"""A token bucket for each source address, spent before anything is parsed.
+
+Refuses to grow: the table is bounded, and the oldest bucket makes room for a new one.
+"""
+
+from dataclasses import dataclass
+from ipaddress import IPv6Address
+from typing import Final
+
+MOST_SOURCES: Final = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How much one source may send: messages a second, and at once after a silence."""
+
+    per_second: float
+    burst: float
+
+
+USUAL_RATE: Final = Rate(per_second=50.0, burst=200.0)
+
+
+class Throttle:
+    """Who may still be listened to; an IPv6 source is its /64, since a host owns all of that."""
+
+    def __init__(self, rate: Rate, most: int = MOST_SOURCES) -> None:
+        self._rate = rate
+        self._most = most
+        self._buckets: dict[str | bytes, list[float]] = {}
+
+    def admit(self, host: str, now: float) -> bool:
+        """Spend one token of the source (an IP literal); False when it has none left."""
+        key = IPv6Address(host.partition("%")[0]).packed[:8] if ":" in host else host
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._open(key, now)
+        tokens, since = bucket
+        tokens = min(self._rate.burst, tokens + (now - since) * self._rate.per_second)
+        bucket[:] = max(tokens - 1.0, 0.0) if tokens >= 1.0 else tokens, now
+        return tokens >= 1.0
+
+    def _open(self, key: str | bytes, now: float) -> list[float]:
+        if len(self._buckets) >= self._most:
+            self._buckets.pop(next(iter(self._buckets)))
+        self._buckets[key] = bucket = [self._rate.burst, now]
+        return bucket
