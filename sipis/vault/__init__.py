@@ -18,7 +18,7 @@ from sipis.vault.nonces import NonceState
 from sipis.vault.process import HygieneReport, harden
 from sipis.vault.records import Targets
 from sipis.vault.signer import ApnsSigner, ServiceAccountSigner, Signer
-from sipis.vault.vault import KeyHolder, SealedInstance, SealedRow, Vault
+from sipis.vault.vault import KeyHolder, SealedCredential, SealedInstance, SealedRow, Vault
 
 __all__ = [
     "ApnsSigner",
@@ -34,6 +34,7 @@ __all__ = [
     "Refusal",
     "Refused",
     "RelayLogin",
+    "SealedCredential",
     "SealedInstance",
     "SealedRow",
     "ServiceAccountSigner",

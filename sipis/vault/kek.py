@@ -83,5 +83,5 @@ def _from_base64(path: Path, content: bytes) -> bytes:
 def _make(path: Path, entropy: Callable[[int], bytes]) -> bytes:
     kek = entropy(KEY_LENGTH)
     create_file(path, kek, mode=0o400)
-    _log.warning("kek_created", file=os.fspath(path), advice="keep it on another volume")
+    _log.warning("kek_created", path=os.fspath(path), problem="it lies beside the data")
     return kek

@@ -59,7 +59,7 @@ class _KeyFile(ABC, Generic[Key]):
         try:
             self._current = self._read()
         except ConfigError:
-            _log.error("key_file_unreadable", file=os.fspath(self._path), kept="the key before")
+            _log.error("key_file_unreadable", path=os.fspath(self._path), action="key before kept")
 
     def _read(self) -> Key:
         try:

@@ -77,6 +77,7 @@ class SlotFile:
         self._root = Cipher(epoch.key)
         self._table = _HEADER_LENGTH + (epoch.generation % 2) * _TABLE_LENGTH
         self._known: dict[int, _Segment] = {}
+        self._given: set[int] | None = set()
         self._segments, self._next_place = self._measure()
         self._allocator = SlotAllocator(self._free_in, SEGMENT, self._segments)
 
@@ -132,6 +133,8 @@ class SlotFile:
         plain = keys.credential + keys.content
         sealed = segment.cipher.seal(plain, nonce=self._entropy(NONCE_LENGTH), bound=bound)
         self._write_cell(segment, slot, _CELL.pack(_USED, holder, sealed).ljust(CELL, b"\0"))
+        if self._given is not None:
+            self._given.add(slot)
         return slot
 
     def erase(self, places: Sequence[tuple[int, InstanceId]]) -> None:
@@ -142,11 +145,19 @@ class SlotFile:
                 self._allocator.release(slot)
 
     def held(self, segment: int) -> dict[int, InstanceId]:
-        """The slots in use in one segment, and by whom."""
-        body = self._read_body(segment)
-        heads = ((i, *_CELL_HEAD.unpack_from(body, i * CELL)) for i in range(len(body) // CELL))
-        first = segment * SEGMENT
-        return {first + i: InstanceId(holder.hex()) for i, used, holder in heads if used == _USED}
+        """The slots in use that were not given out by this process, and whose they are."""
+        body, given = self._read_body(segment), self._given or set()
+        found: dict[int, InstanceId] = {}
+        for at in range(0, len(body), CELL):
+            used, holder = _CELL_HEAD.unpack_from(body, at)
+            slot = segment * SEGMENT + at // CELL
+            if used == _USED and slot not in given:
+                found[slot] = InstanceId(holder.hex())
+        return found
+
+    def end_survey(self) -> None:
+        """held() is not asked again: forget which slots this process gave out."""
+        self._given = None
 
     def sync(self) -> None:
         """Return once everything written is durable."""

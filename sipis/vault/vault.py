@@ -48,8 +48,8 @@ class KeyHolder(Protocol):
         """Its key slot."""
 
 
-class SealedRow(KeyHolder, Protocol):
-    """A holder with its two sealed records."""
+class SealedCredential(KeyHolder, Protocol):
+    """A holder with its sealed credential record."""
 
     @property
     def version(self) -> int:
@@ -58,6 +58,10 @@ class SealedRow(KeyHolder, Protocol):
     @property
     def credential(self) -> bytes:
         """The sealed credential record."""
+
+
+class SealedRow(SealedCredential, Protocol):
+    """A holder with both of its sealed records."""
 
     @property
     def targets(self) -> bytes:
@@ -182,10 +186,17 @@ class Vault:
         return range(self._slots.segments)
 
     async def held(self, segment: int) -> Mapping[int, InstanceId]:
-        """The slots in use in a segment and by whom, to be compared with the rows."""
+        """Slots of a segment that an earlier process gave out, and whose they are.
+
+        To be compared with the rows: a key without a row is what a crash left of an admission.
+        """
         return await self._commits.run(lambda: self._slots.held(segment))
 
-    def open_account(self, sealed: SealedRow) -> OpenedAccount:
+    def end_survey(self) -> None:
+        """All segments have been compared; held() is not asked again."""
+        self._slots.end_survey()
+
+    def open_account(self, sealed: SealedCredential) -> OpenedAccount:
         """Open the credential; KeyGone when it was destroyed, SealBroken when it was altered."""
         keys = self._slots.read(sealed.slot, sealed.id)
         return OpenedAccount(self._open_credential(sealed, keys))
@@ -239,6 +250,6 @@ class Vault:
         except OSError as failure:
             raise VaultError(f"the key slots cannot be written: {failure.strerror}") from None
 
-    def _open_credential(self, sealed: SealedRow, keys: DataKeys) -> CredentialRecord:
+    def _open_credential(self, sealed: SealedCredential, keys: DataKeys) -> CredentialRecord:
         place = Place(sealed.app, sealed.id, _CREDENTIAL, sealed.version)
         return records.decode_credential(place.open(keys.credential, sealed.credential))

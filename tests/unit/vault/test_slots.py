@@ -102,6 +102,7 @@ def test_segments_are_added_as_they_are_needed(tmp_path: Path) -> None:
     assert slots.read(SEGMENT + 1, holders[-1]) == KEYS
     assert slots.held(1) == {SEGMENT: holders[-2], SEGMENT + 1: holders[-1]}
     assert slots.write(new_id(), KEYS) == SEGMENT + 2
+    assert SEGMENT + 2 not in slots.held(1)
     slots.close()
 
 

@@ -213,11 +213,20 @@ async def test_the_index_is_keyed_stable_and_tells_nothing(tmp_path: Path) -> No
     other.close()
 
 
-async def test_held_tells_the_slots_of_a_segment_and_their_instances(vault: Vault) -> None:
+async def test_held_tells_the_slots_that_an_earlier_process_gave_out(tmp_path: Path) -> None:
+    vault = open_vault(tmp_path)
     rows = [await admitted(vault) for _ in range(3)]
+    assert await vault.held(0) == {}
+    vault.close()
+    vault = open_vault(tmp_path)
     await vault.destroy([rows[1]])
-    assert await vault.held(0) == {0: rows[0].id, 2: rows[2].id}
+    fresh = await admitted(vault)
     assert vault.segments == range(1)
+    assert await vault.held(0) == {0: rows[0].id, 2: rows[2].id}
+    vault.end_survey()
+    await admitted(vault)
+    assert vault.holds(fresh)
+    vault.close()
 
 
 @pytest.mark.parametrize("loss", ["wrong kek", "no kek", "no epoch", "foreign epoch"])
