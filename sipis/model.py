@@ -40,6 +40,7 @@ class DeletionReason(StrEnum):
     REPLACED = "replaced"
     ADMIN = "admin"
     APP_REMOVED = "app_removed"
+    KEY_LOST = "key_lost"
 
 
 class PushService(StrEnum):

@@ -70,7 +70,7 @@ class Replacement:
     version: int
     sealed_credential: bytes = field(repr=False)
     sealed_targets: bytes = field(repr=False)
-    targets: tuple[NewTarget, ...]
+    targets: tuple[NewTarget, ...] | None = None
     binding: NewBinding | None = None
     secret_hash: bytes | None = field(default=None, repr=False)
     relay_user: str | None = None
@@ -118,7 +118,8 @@ def replace(conn: sqlite3.Connection, n: int, new: Replacement, now: float) -> b
     _rename(conn, n, new)
     records.put(conn, Kind.CREDENTIAL, n, new.sealed_credential)
     records.put(conn, Kind.TARGETS, n, new.sealed_targets)
-    targets.replace(conn, n, row["app"], new.targets, now)
+    if new.targets is not None:
+        targets.replace(conn, n, row["app"], new.targets, now)
     if new.binding is not None:
         _rebind(conn, row, new.binding, now)
     return True

@@ -21,6 +21,7 @@ _REASONS: Final = Words(
         DeletionReason.REPLACED,
         DeletionReason.ADMIN,
         DeletionReason.APP_REMOVED,
+        DeletionReason.KEY_LOST,
     )
 )
 

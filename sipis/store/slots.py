@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sipis.model import InstanceId
-from sipis.store.columns import narrow, pack_hex, unpack_hex, widen
+from sipis.store.columns import narrow, pack_hex, to_ms, unpack_hex, widen
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,16 @@ class OwedSlot:
 
     slot: int
     id: InstanceId
+
+
+@dataclass(frozen=True, slots=True)
+class SlotHolder:
+    """An instance, expired or not, with its key slot and the name of its receipt."""
+
+    n: int
+    id: InstanceId
+    slot: int
+    commitment: bytes
 
 
 def owe(conn: sqlite3.Connection, stored_slot: int, id: str) -> None:  # noqa: A002
@@ -35,9 +45,29 @@ def owed(conn: sqlite3.Connection, limit: int = 100_000) -> list[OwedSlot]:
     return [OwedSlot(narrow(row["slot"]), InstanceId(unpack_hex(row["id"]))) for row in rows]
 
 
+def holders(conn: sqlite3.Connection, *, after: int, limit: int) -> list[SlotHolder]:
+    """The instances with numbers above `after`, in order."""
+    return _holders(conn, "n > ? ORDER BY n LIMIT ?", (after, limit))
+
+
+def expired_holders(conn: sqlite3.Connection, now: float, limit: int) -> list[SlotHolder]:
+    """The instances whose time is over, longest first."""
+    return _holders(conn, "expires_at <= ? ORDER BY expires_at LIMIT ?", (to_ms(now), limit))
+
+
 def destroyed(conn: sqlite3.Connection, slots: Sequence[OwedSlot]) -> None:
     """The keys in these slots are destroyed: nothing is owed any more."""
     conn.executemany(
         "DELETE FROM pending_destroy WHERE slot = ? AND id = ?",
         [(widen(one.slot), pack_hex(one.id)) for one in slots],
     )
+
+
+def _holders(conn: sqlite3.Connection, condition: str, values: tuple[int, int]) -> list[SlotHolder]:
+    rows = conn.execute(f"SELECT n, id, slot, commitment FROM instances WHERE {condition}", values)
+    return [
+        SlotHolder(
+            row["n"], InstanceId(unpack_hex(row["id"])), narrow(row["slot"]), row["commitment"]
+        )
+        for row in rows
+    ]
