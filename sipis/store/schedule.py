@@ -108,11 +108,16 @@ _DUE_REGISTRARS: Final = """
     ORDER BY next_due_at
 """
 
-_DUE: Final = """
-    SELECT s.*, i.id, a.name AS app_name, i.mode, i.expires_at, i.slot, i.version, i.contact_token,
-      i.first_registered_at
+_ROW: Final = """
+    SELECT s.n, i.id, a.name, r.key, i.mode, i.expires_at, i.slot, i.version, s.generation, s.cseq,
+      s.call_id, i.contact_token, s.nonce_count, s.granted, s.bound_until, i.first_registered_at,
+      s.failures, s.refusals, s.next_attempt_at, s.held_until
     FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
-    WHERE s.registrar = ? AND s.next_attempt_at <= ? ORDER BY s.next_attempt_at LIMIT ?
+    JOIN registrars r ON r.id = s.registrar
+"""
+
+_DUE: Final = f"""
+    {_ROW} WHERE s.registrar = ? AND s.next_attempt_at <= ? ORDER BY s.next_attempt_at LIMIT ?
 """
 
 _TAKE: Final = """
@@ -146,19 +151,11 @@ def claim(
         most = min(allowances.get(key, per_registrar), limit - len(claims))
         if most > 0:
             rows = conn.execute(_DUE, (registrar["id"], to_ms(now), most)).fetchall()
-            claims += _take(conn, rows, key, now, in_flight_for)
+            claims += _take(conn, rows, now, in_flight_for)
             _look_again(conn, registrar["id"])
         if len(claims) >= limit:
             break
     return claims
-
-
-_ONE: Final = """
-    SELECT s.*, i.id, a.name AS app_name, i.mode, i.expires_at, i.slot, i.version, i.contact_token,
-      i.first_registered_at, r.key AS registrar_key
-    FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
-    JOIN registrars r ON r.id = i.registrar WHERE s.n = ?
-"""
 
 
 def peek(conn: sqlite3.Connection, n: int) -> Claim | None:
@@ -166,11 +163,11 @@ def peek(conn: sqlite3.Connection, n: int) -> Claim | None:
 
     For the last word of an instance that is about to be erased.
     """
-    row = conn.execute(_ONE, (n,)).fetchone()
+    row = conn.execute(f"{_ROW} WHERE s.n = ?", (n,)).fetchone()
     credential = records.get(conn, Kind.CREDENTIAL, n)
     if row is None or credential is None:
         return None
-    return _claim(row, credential, unpad(row["registrar_key"]), binding(conn, n))
+    return _claim(row, credential, binding(conn, n))
 
 
 def seize(
@@ -199,7 +196,7 @@ _SETTLE: Final = f"""
       nonce_count = coalesce(:nonce_count, nonce_count),
       registered_at = CASE WHEN :registered THEN min(registered_at, :now) ELSE {NEVER} END
     WHERE n = :n AND generation = :generation AND cseq = :cseq
-    RETURNING registrar, next_attempt_at
+    RETURNING registrar, next_attempt_at, registered_at
 """
 
 _SETTLE_RESTARTED: Final = f"""
@@ -223,7 +220,7 @@ def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: flo
         row = conn.execute(_SETTLE, outcome).fetchone()
         if row is not None:
             counted.add(one.n)
-            _keep_traces(conn, one, now)
+            _keep_traces(conn, one, newly=row["registered_at"] == outcome["now"], now=now)
         else:
             row = conn.execute(_SETTLE_RESTARTED, outcome).fetchone()
         if row is not None:
@@ -255,11 +252,7 @@ def binding(conn: sqlite3.Connection, n: int) -> Binding:
 
 
 def _take(
-    conn: sqlite3.Connection,
-    rows: Sequence[sqlite3.Row],
-    registrar: str,
-    now: float,
-    in_flight_for: float,
+    conn: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: float, in_flight_for: float
 ) -> Iterator[Claim]:
     until = to_ms(now + in_flight_for)
     idle, registering = STATES.code(InstanceState.IDLE), STATES.code(InstanceState.REGISTERING)
@@ -270,7 +263,7 @@ def _take(
             continue
         values = (CSEQ_PER_CLAIM, to_ms(now), until, until, idle, registering, row["n"])
         conn.execute(_TAKE, values)
-        yield _claim(row, credential, registrar, binding(conn, row["n"]))
+        yield _claim(row, credential, binding(conn, row["n"]))
 
 
 def _put_off(conn: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
@@ -294,12 +287,12 @@ def _look_again(conn: sqlite3.Connection, registrar: int) -> None:
     )
 
 
-def _claim(row: sqlite3.Row, credential: bytes, registrar: str, left: Binding) -> Claim:
+def _claim(row: sqlite3.Row, credential: bytes, left: Binding) -> Claim:
     return Claim(
         n=row["n"],
         id=InstanceId(unpack_hex(row["id"])),
-        app=row["app_name"],
-        registrar=registrar,
+        app=row["name"],
+        registrar=unpad(row["key"]),
         mode=MODES.member(row["mode"]),
         expires_at=to_seconds(row["expires_at"]),
         slot=narrow(row["slot"]),
@@ -340,12 +333,13 @@ def _outcome(one: Settlement, now: float) -> dict[str, int | bytes | None]:
     }
 
 
-def _keep_traces(conn: sqlite3.Connection, one: Settlement, now: float) -> None:
+def _keep_traces(conn: sqlite3.Connection, one: Settlement, *, newly: bool, now: float) -> None:
+    """What a settlement leaves outside of its row; `newly`: a gap in the registration ended."""
     if one.binding is not None:
         kept = [one.binding.nonce, one.binding.service_route, one.binding.place]
         text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
         records.put(conn, Kind.BINDING, one.n, text.encode())
-    if one.state is InstanceState.REGISTERED:
+    if newly:
         conn.execute(
             "UPDATE instances SET first_registered_at = ? WHERE n = ? AND first_registered_at = ?",
             (to_ms(now), one.n, NEVER),
