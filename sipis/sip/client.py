@@ -21,6 +21,8 @@ MAX_FORKS: Final = 32
 
 Headers = Sequence[tuple[str, str]]
 
+_Association = tuple[int, tuple[str, int]]
+
 
 class ClientTransaction(Transaction):
     """A request of ours; `heard` is the fingerprint of the last provisional response."""
@@ -75,7 +77,7 @@ class Clients(Machine[ClientTransaction]):
             },
         )
         self._token = token
-        self._on_flow: dict[int, dict[ClientTransaction, None]] = {}
+        self._on_flow: dict[_Association, dict[ClientTransaction, None]] = {}
 
     def start(
         self, request: Request, flow: Flow, now: float, *, host: str, port: int | None, rport: bool
@@ -127,22 +129,22 @@ class Clients(Machine[ClientTransaction]):
 
     def lose_flow(self, flow: Flow, now: float) -> None:
         """Fail what was sent over a flow that is no more (RFC 3261 17.1.4)."""
-        for transaction in list(self._on_flow.get(flow.id, ())):
-            if transaction.flow == flow:  # flows of one UDP socket may share its id
-                self.step(transaction, Input.FLOW_LOST, now)
+        for transaction in list(self._on_flow.get(_association(flow), ())):
+            self.step(transaction, Input.FLOW_LOST, now)
 
     def _begin(
         self, transaction: ClientTransaction, now: float, message: Message | None = None
     ) -> None:
-        self._on_flow.setdefault(transaction.flow.id, {})[transaction] = None
+        self._on_flow.setdefault(_association(transaction.flow), {})[transaction] = None
         super()._begin(transaction, now, message)
 
     def _forget(self, transaction: ClientTransaction) -> None:
         super()._forget(transaction)
-        fellows = self._on_flow.get(transaction.flow.id, {})
+        key = _association(transaction.flow)
+        fellows = self._on_flow[key]
         fellows.pop(transaction, None)
         if not fellows:
-            self._on_flow.pop(transaction.flow.id, None)
+            del self._on_flow[key]
 
     def _acknowledge(
         self, transaction: ClientTransaction, now: float, message: Message | None
@@ -192,6 +194,11 @@ class Clients(Machine[ClientTransaction]):
         self, transaction: ClientTransaction, _now: float, _message: Message | None
     ) -> None:
         self._outlet.tell(RequestFailed(transaction.id, "flow lost"))
+
+
+def _association(flow: Flow) -> _Association:
+    """What tells flows apart, at a fraction of the cost of hashing them whole."""
+    return flow.id, flow.remote
 
 
 def _input(transaction: ClientTransaction, response: Response, fingerprint: int) -> Input:

@@ -154,7 +154,8 @@ class Stack:
             owner = entry.owner
             if isinstance(owner, ClientTransaction):
                 self._clients.step(owner, entry.timer, now)
-            elif isinstance(owner, ServerTransaction):
+            else:
+                assert isinstance(owner, ServerTransaction)
                 self._servers.step(owner, entry.timer, now)
 
     def flow_closed(self, flow: Flow, now: float) -> None:
@@ -190,8 +191,9 @@ class Stack:
     def _receive_cancel(self, cancel: Request, flow: Flow, now: float) -> None:
         invite = self._servers.cancel(cancel, flow, now)
         if invite is None:
-            self._answer(cancel, flow, 481)
-        else:
+            if not self._quiet(flow):
+                self._answer(cancel, flow, 481)
+        elif invite.wire is not None or not self._quiet(flow):
             self._answer(cancel, flow, 200, invite.local_tag)
 
     def _receive_new(self, request: Request, flow: Flow, now: float) -> None:
@@ -212,16 +214,15 @@ class Stack:
         self._refuse(request, flow, Fault(error.status_hint, str(error)))
 
     def _refuse(self, request: Request, flow: Flow, fault: Fault) -> None:
-        answered = self._answer(request, flow, fault.status)
-        self._outlet.tell(Malformed(flow, fault.problem, answered))
+        silent = self._quiet(flow)
+        if not silent:
+            self._answer(request, flow, fault.status)
+        self._outlet.tell(Malformed(flow, fault.problem, 0 if silent else fault.status))
 
-    def _answer(self, request: Request, flow: Flow, status: int, tag: str | None = None) -> int:
-        """Answer without a transaction (RFC 3261 8.2.7); returns the status, 0 for silence."""
-        if self._quiet(flow):
-            return 0
+    def _answer(self, request: Request, flow: Flow, status: int, tag: str | None = None) -> None:
+        """Answer without a transaction (RFC 3261 8.2.7)."""
         response = response_to(request, status, to_tag=tag or self._stateless_tag(request))
         self._outlet.send(response.to_bytes(), flow)
-        return status
 
     def _stateless_tag(self, request: Request) -> str:
         """The same To tag for every repeat of a request, and for the ACK to its refusal."""

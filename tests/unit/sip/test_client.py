@@ -1,4 +1,5 @@
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -438,6 +439,14 @@ def test_a_lost_flow_fails_what_was_sent_over_it_and_nothing_else(
     assert bench.told() == [RequestFailed(id_, "flow lost") for id_ in lost]
     assert bench.transaction(kept)
     assert len(bench.clients) == 1
+
+
+def test_another_peer_on_the_same_udp_socket_is_another_flow(
+    bench: Bench, request_of: Make, udp: Flow
+) -> None:
+    bench.start(request_of("OPTIONS"))
+    bench.clients.lose_flow(replace(udp, remote=("192.0.2.77", 5060)), 1.0)
+    assert (bench.told(), len(bench.clients)) == ([], 1)
 
 
 def test_who_was_abandoned_neither_repeats_nor_hears(bench: Bench, request_of: Make) -> None:

@@ -137,6 +137,12 @@ def test_a_request_uri_loses_what_it_must_not_have(make_request: Make) -> None:
     assert dialog.request("BYE").uri_text == "sip:bob@192.0.2.9;ob"
 
 
+def test_a_target_of_another_scheme_is_taken_as_it_is(make_request: Make) -> None:
+    request = make_request()
+    dialog = Dialog.uac(request, answer(request, contact="<tel:+15551234>"))
+    assert dialog.request("BYE").uri_text == "tel:+15551234"
+
+
 def test_sequence_numbers_grow_by_one_and_an_ack_takes_its_invites(uac: Dialog) -> None:
     assert [uac.request("INFO").cseq.number for _ in range(3)] == [2, 3, 4]
     assert str(uac.ack(1).cseq) == "1 ACK"

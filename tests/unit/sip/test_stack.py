@@ -142,6 +142,17 @@ def test_a_faulty_request_is_answered_without_a_transaction(
     assert stack.transactions == 0
 
 
+def test_a_request_without_the_headers_of_a_key_is_still_answered(
+    stack: Stack, make_request: Make, udp: Flow
+) -> None:
+    request = make_request("OPTIONS", branch=None)
+    request.headers.remove("From")
+    receive(stack, request, udp)
+    (answer,) = answers(stack)
+    assert (answer.status, "From" in answer.headers) == (400, False)
+    assert answer.to.tag
+
+
 def test_a_datagram_that_falls_short_is_answered_400(
     stack: Stack, make_request: Make, udp: Flow
 ) -> None:
@@ -236,6 +247,17 @@ def test_over_a_quiet_flow_nothing_is_answered_unasked(
     stack.on_timer(1.0)
     stack.receive(b"INVITE\r\n\r\n", udp, 0.0)
     assert sent(stack) == []
+
+
+def test_over_a_quiet_flow_a_cancel_is_answered_once_its_invite_was(
+    token: Callable[[], str], make_request: Make, udp: Flow
+) -> None:
+    stack = Stack(token=token, quiet=lambda _: True)
+    request = make_request()
+    id_ = transaction_of(receive(stack, request, udp))
+    stack.respond(id_, response_to(request, 180, to_tag="ours"), 0.1)
+    receive(stack, make_request("CANCEL"), udp)
+    assert [answer.status for answer in answers(stack)] == [180, 200]
 
 
 def test_a_cancel_is_answered_200_with_the_tag_of_its_invite(
