@@ -58,9 +58,9 @@ class Door(StrEnum):
 class Flow:
     """One association between an address of ours and one of a peer.
 
-    `id` is unique in the process. On UDP there is one flow per socket and remote address, on a
-    stream one per connection. Addresses are (host, port) pairs; hosts are IP literals without
-    brackets.
+    `id` is that of the socket or connection, unique in the process. On UDP there is one flow per
+    socket and remote address, so the flows of a socket share its id; on a stream there is one per
+    connection. Addresses are (host, port) pairs; hosts are IP literals without brackets.
     """
 
     id: int

@@ -31,7 +31,7 @@ class OwnAddresses:
     def __init__(self, advertised: tuple[str, int | None] | None, *, learn: bool) -> None:
         self._advertised = advertised
         self._learn = learn and advertised is None
-        self._learnt: dict[Flow, tuple[Address, float]] = {}
+        self._learnt: dict[tuple[int, Address], tuple[Address, float]] = {}
         self._guesses: dict[int, Address] = {}
         self._routed: dict[str, str] = {}
         self._listening: dict[tuple[Door, Transport], int] = {}
@@ -47,8 +47,9 @@ class OwnAddresses:
             return self._advertised[0], self._advertised_port(flow)
         if flow.transport is not Transport.UDP:
             return flow.local[0], self._port(flow)
-        if flow in self._learnt:
-            return self._learnt[flow][0]
+        learnt = self._learnt.get((flow.id, flow.remote))
+        if learnt is not None:
+            return learnt[0]
         return self._guesses.get(flow.id) or self._local(flow)
 
     def learn(self, flow: Flow, response: Response, now: float) -> bool:
@@ -58,7 +59,7 @@ class OwnAddresses:
         seen = _seen_by_peer(response)
         if seen is None or seen == self.contact(flow) or parse_address(seen[0]) is None:
             return False
-        known = self._learnt.get(flow)
+        known = self._learnt.get((flow.id, flow.remote))
         if known is not None and now - known[1] < HOLD:
             return False
         self._remember(flow, seen, now)
@@ -67,7 +68,7 @@ class OwnAddresses:
     def _remember(self, flow: Flow, seen: Address, now: float) -> None:
         if len(self._learnt) >= MOST_LEARNT:
             self._learnt.pop(next(iter(self._learnt)))
-        self._learnt[flow] = (seen, now)
+        self._learnt[flow.id, flow.remote] = (seen, now)
         self._guesses[flow.id] = seen
 
     def _advertised_port(self, flow: Flow) -> int:
