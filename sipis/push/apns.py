@@ -14,7 +14,7 @@ from sipis.clock import Clock
 from sipis.model import Environment, PushService
 from sipis.observe.metrics import Metrics
 from sipis.push.apns_request import body_of, compose, headers_of
-from sipis.push.connections import Line, Server, Spawner
+from sipis.push.connections import Line, Server
 from sipis.push.exchange import Answer, Exchanged, NotSent
 from sipis.push.outcome import (
     NO_ACCOUNT,
@@ -25,7 +25,7 @@ from sipis.push.outcome import (
     Retry,
     TooLarge,
 )
-from sipis.push.provider import ApnsAccount, TargetedPush
+from sipis.push.provider import ApnsAccount, Spawner, TargetedPush
 from sipis.push.provider_token import ProviderToken, ProviderTokens
 from sipis.push.tables import classify_apns
 

@@ -15,13 +15,10 @@ from sipis.push.exchange import Headers
 from sipis.push.h2choice import NeverIndexedHeaderTuple
 from sipis.push.payload import OTHER_LIMIT, VOIP_LIMIT
 from sipis.push.provider import TargetedPush
-from sipis.push.routes import may_carry
+from sipis.push.routes import LIFETIME, may_carry
 
 HIGH: Final = 10
 LOW: Final = 5
-MINUTE: Final = 60
-HOUR: Final = 3600
-DAY: Final = 24 * HOUR
 LONGEST_COLLAPSE: Final = 64
 
 
@@ -30,21 +27,20 @@ class Look:
     """How an event arrives at an alert token; `alert` None is a background push."""
 
     alert: str | None
-    ttl: int
     priority: int
     pressing: bool = False
     """Breaks through Focus where the app has the capability."""
 
 
 LOOKS: Final[dict[PushEvent, Look]] = {
-    PushEvent.CALL: Look("SIPIS_CALL", 0, HIGH, pressing=True),
-    PushEvent.CALL_ENDED: Look("SIPIS_CALL_ENDED", MINUTE, HIGH),
-    PushEvent.MESSAGE: Look("SIPIS_MESSAGE", 7 * DAY, HIGH),
-    PushEvent.MWI: Look("SIPIS_MWI", DAY, LOW),
-    PushEvent.EXPIRING: Look(None, 12 * HOUR, LOW),
-    PushEvent.EXPIRED: Look("SIPIS_EXPIRED", DAY, LOW),
-    PushEvent.VERIFY: Look(None, 10 * MINUTE, LOW),
-    PushEvent.TEST: Look("SIPIS_TEST", MINUTE, HIGH),
+    PushEvent.CALL: Look("SIPIS_CALL", HIGH, pressing=True),
+    PushEvent.CALL_ENDED: Look("SIPIS_CALL_ENDED", HIGH),
+    PushEvent.MESSAGE: Look("SIPIS_MESSAGE", HIGH),
+    PushEvent.MWI: Look("SIPIS_MWI", LOW),
+    PushEvent.EXPIRING: Look(None, LOW),
+    PushEvent.EXPIRED: Look("SIPIS_EXPIRED", LOW),
+    PushEvent.VERIFY: Look(None, LOW),
+    PushEvent.TEST: Look("SIPIS_TEST", HIGH),
 }
 """The words are keys into the app's own strings: no text of ours reaches a screen."""
 
@@ -63,7 +59,7 @@ def compose(push: TargetedPush, topic: str) -> NotificationRequest | None:
         device_token=push.target.token,
         message=message,
         notification_id=push.push_id,
-        time_to_live=0 if voip else look.ttl,
+        time_to_live=LIFETIME[note.event],
         priority=HIGH if voip else look.priority,
         collapse_key=None if voip else note.collapse or note.call,
         push_type=_push_type(look, voip=voip),

@@ -7,16 +7,17 @@ disturbs the others.
 
 import asyncio
 import ssl
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from sipis.clock import Clock
 from sipis.push.deadlines import until
 from sipis.push.exchange import Exchanged, Headers, NotSent, Unanswered
 from sipis.push.http2 import Http2Connection
 from sipis.push.outcome import CONNECT
+from sipis.push.provider import Spawner
 
 CONNECT_TIMEOUT: Final = 5.0
 LIFETIME: Final = 6 * 3600.0
@@ -25,13 +26,6 @@ FREE_RETRIES: Final = 5
 CROWDED: Final = 2000
 """Requests on one connection that make a second one worth its handshake."""
 MOST_CONNECTIONS: Final = 2
-
-
-class Spawner(Protocol):
-    """What a line needs of the room's supervisor."""
-
-    def spawn(self, name: str, job: Coroutine[object, object, None]) -> bool:
-        """Run a job beside the services; False when it was dropped."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 Refuses to know any service: tokens are opaque text, accounts belong to the adapters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -72,6 +72,16 @@ class PushProvider(Protocol):
 
     async def close(self) -> None:
         """Let go of all connections."""
+
+
+class Spawner(Protocol):
+    """What the adapters need of the room's supervisor."""
+
+    def spawn(self, name: str, job: Coroutine[object, object, None]) -> bool:
+        """Run a job beside the services; False when it was dropped."""
+
+    def serve(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
+        """Keep a service running until it returns."""
 
 
 class Signer(Protocol):

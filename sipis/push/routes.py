@@ -1,13 +1,30 @@
-"""Which targets of an instance an event goes to.
+"""Which targets of an instance an event goes to, and how long it may wait at the service.
 
 Refuses the VoIP topic to everything but a call: iOS ends VoIP pushes for an app that does not
 report a call for each of them (Apple, PushKit, `PKPushRegistry`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sipis.model import PushEvent, PushTarget, TargetKind
 from sipis.push.provider import AddressedTarget
+
+MINUTE: Final = 60
+HOUR: Final = 3600
+DAY: Final = 24 * HOUR
+
+LIFETIME: Final[Mapping[PushEvent, int]] = {
+    PushEvent.CALL: 0,
+    PushEvent.CALL_ENDED: MINUTE,
+    PushEvent.MESSAGE: 7 * DAY,
+    PushEvent.MWI: DAY,
+    PushEvent.EXPIRING: 12 * HOUR,
+    PushEvent.EXPIRED: DAY,
+    PushEvent.VERIFY: 10 * MINUTE,
+    PushEvent.TEST: MINUTE,
+}
+"""Seconds that the service may keep a push for a phone that is off; 0: now or never."""
 
 Targets = tuple[AddressedTarget, ...]
 

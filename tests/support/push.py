@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from sipis.clock import ManualClock
 from sipis.model import Environment, PushEvent, PushService, PushTarget, TargetKind
 from sipis.push.outcome import PushOutcome
-from sipis.push.provider import ApnsAccount, Notification, PushProvider, TargetedPush
+from sipis.push.provider import ApnsAccount, FcmAccount, Notification, PushProvider, TargetedPush
 from sipis.world.operator_keys import AppleKey, GoogleKey
 
 
@@ -82,6 +82,34 @@ class Sender:
             PushTarget(PushService.APNS, kind, token),
             environment,
             push_id or str(uuid.UUID(int=next(self.ids))),
+            self.clock.monotonic() + within,
+        )
+        return await self.provider.send(push)
+
+
+@dataclass
+class FcmSender:
+    """The same for FCM."""
+
+    provider: PushProvider
+    clock: ManualClock
+    accounts: dict[str, FcmAccount]
+
+    async def send(
+        self,
+        token: str = "token",
+        *,
+        event: PushEvent = PushEvent.CALL,
+        kind: TargetKind = TargetKind.TOKEN,
+        within: float = 5.0,
+        app: str = "app",
+        note: Notification | None = None,
+    ) -> PushOutcome:
+        push = TargetedPush(
+            note or notification(event, app=app),
+            PushTarget(PushService.FCM, kind, token),
+            Environment.PRODUCTION,
+            str(uuid.UUID(int=1)),
             self.clock.monotonic() + within,
         )
         return await self.provider.send(push)

@@ -12,10 +12,13 @@ from sipis.model import Environment
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.push.apns import ApnsProvider
-from sipis.push.provider import ApnsAccount
+from sipis.push.fcm import FcmProvider
+from sipis.push.provider import ApnsAccount, FcmAccount
 from sipis.world.apns import Apns
+from sipis.world.fcm import Fcm
+from sipis.world.operator_keys import GoogleKey
 from sipis.world.tls import ThrowawayCa
-from tests.support.push import Sender, ec_signer
+from tests.support.push import FcmSender, Sender, ec_signer, rsa_signer
 
 
 @pytest.fixture(scope="session")
@@ -78,4 +81,24 @@ async def sender(
     accounts = {"app": account}
     provider = ApnsProvider(accounts.get, clock=clock, spawner=supervisor, metrics=metrics)
     yield Sender(provider, clock, accounts)
+    await provider.close()
+
+
+@pytest.fixture
+async def fcm(ca: ThrowawayCa, clock: ManualClock) -> AsyncIterator[Fcm]:
+    async with Fcm(ca, clock=clock) as server:
+        yield server
+
+
+@pytest.fixture
+async def fcm_sender(
+    fcm: Fcm, ca_file: Path, clock: ManualClock, supervisor: Supervisor, rsa_key: rsa.RSAPrivateKey
+) -> AsyncIterator[FcmSender]:
+    key = fcm.trust(GoogleKey(f"{fcm.base_url}/token", private=rsa_key))
+    account = FcmAccount(
+        key.project_id, key.client_email, rsa_signer(key), key.token_uri, fcm.base_url, ca_file
+    )
+    accounts = {"app": account}
+    provider = FcmProvider(accounts.get, clock=clock, spawner=supervisor)
+    yield FcmSender(provider, clock, accounts)
     await provider.close()
