@@ -17,7 +17,7 @@ from typing import Final
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.flow import Flow
-from sipis.sip.message import Message
+from sipis.sip.message import Message, Response
 from sipis.sip.message.fields import key_of
 from sipis.sip.sdp import without_crypto
 
@@ -120,26 +120,34 @@ OPTION_TAGS: Final[dict[str, Rule]] = {
 }
 """By lower-case tag; all others are dropped."""
 
+MOST_TAGS: Final = 64
+
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def carried(message: Message) -> Iterator[tuple[str, str]]:
     """The headers that cross, in order and as written, then Supported and Require as they may.
 
-    Raises RemoteProtocolError (400) on a control character.
+    A request with a control character raises RemoteProtocolError (400); of a response the header
+    in question stays behind, for the call must go on.
     """
+    lenient = isinstance(message, Response)
     for name, value in message.headers:
-        if _rule(name) is Rule.PASS:
-            yield name, _clean(name, value)
+        if _rule(name) is not Rule.PASS:
+            continue
+        if _CONTROL.search(value) is None:
+            yield name, value
+        elif not lenient:
+            raise RemoteProtocolError("control character in a header")
     for name in ("Supported", "Require"):
-        tags = [tag for tag in message.headers.get_list(name) if may_pass(tag)]
+        tags = [tag for tag in _option_tags(message, name) if may_pass(tag)]
         if tags:
             yield name, ", ".join(tags)
 
 
 def unsupported(message: Message) -> list[str]:
     """Option tags that the message requires and that we cannot answer for."""
-    return [tag for tag in message.headers.get_list("Require") if not may_pass(tag)]
+    return [tag for tag in _option_tags(message, "Require") if not may_pass(tag)]
 
 
 def may_pass(tag: str) -> bool:
@@ -161,7 +169,7 @@ def _rule(name: str) -> Rule:
     return Rule.OWN if key.startswith(OUR_PREFIX) else HEADERS.get(key, Rule.PASS)
 
 
-def _clean(name: str, value: str) -> str:
-    if _CONTROL.search(value):
-        raise RemoteProtocolError(f"control character in {name if name.isalnum() else 'a header'}")
-    return value
+def _option_tags(message: Message, header: str) -> list[str]:
+    """Tags have no quotes, so that a comma always separates (RFC 3261 20.32)."""
+    tags = [tag.strip() for line in message.headers.get_all(header) for tag in line.split(",")]
+    return [tag for tag in tags if tag][:MOST_TAGS]

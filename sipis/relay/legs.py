@@ -10,9 +10,10 @@ from sipis.relay.headers import body_for
 from sipis.relay.ports import OnOutcome
 from sipis.relay.tools import Tools
 from sipis.relay.ways import Way
-from sipis.sip.dialog import Dialog, DialogState
+from sipis.sip.dialog import TARGET_REFRESH, Dialog, DialogState
+from sipis.sip.events import RequestReceived
 from sipis.sip.flow import Door, Flow
-from sipis.sip.message import Message, Request, Response, response_to
+from sipis.sip.message import Message, Response, response_to
 
 Headers = Iterable[tuple[str, str]]
 OnSent = Callable[[str], None]
@@ -73,32 +74,22 @@ class Leg:
         self._way.use(leave)
 
     def answer(
-        self, request: Request, transaction: str, status: int, headers: Headers = ()
-    ) -> Response:
-        """Answer a request of the peer; returns what was sent."""
-        response = response_to(request, status, to_tag=self.dialog.local_tag)
-        for name, value in headers:
-            response.headers.add(name, value)
-        self._tools.sip.respond(transaction, response)
-        return response
-
-    def relay(
         self,
-        request: Request,
-        transaction: str,
-        flow: Flow,
+        event: RequestReceived,
         status: int,
-        headers: Headers,
-        source: Response,
+        headers: Headers = (),
+        source: Response | None = None,
     ) -> None:
-        """Answer a request of the peer with what the other end answered."""
-        response = response_to(request, status, to_tag=self.dialog.local_tag)
-        if status < 300 and self.dialog.contact is not None:
+        """Answer a request of the peer, with the body that the other end answered, if it did."""
+        assert event.transaction is not None
+        response = response_to(event.request, status, to_tag=self.dialog.local_tag)
+        if status < 300 and self.dialog.contact and event.request.method in TARGET_REFRESH:
             response.headers.add("Contact", self.dialog.contact)
         for name, value in headers:
             response.headers.add(name, value)
-        response.body = body_for(source, flow)
-        self._tools.sip.respond(transaction, response)
+        if source is not None:
+            response.body = body_for(source, event.flow)
+        self._tools.sip.respond(event.transaction, response)
 
 
 def _ignore(_outcome: object) -> None:

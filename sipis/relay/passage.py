@@ -66,7 +66,6 @@ class Passage:
 
     def receive(self, side: Door, event: RequestReceived) -> None:
         """Take a request of one leg: pass it on or answer what it owes."""
-        assert event.transaction is not None
         leg, request = self._legs[side], event.request
         try:
             refusal = self._refusal(side, leg, request)
@@ -74,7 +73,7 @@ class Passage:
         except RemoteProtocolError as broken:
             refusal, headers = (broken.status_hint or 400, []), []
         if refusal is not None:
-            leg.answer(request, event.transaction, *refusal)
+            leg.answer(event, *refusal)
             return
         self._pass(_Crossing(event, leg, self._legs[OTHER[side]]), headers)
 
@@ -118,7 +117,7 @@ class Passage:
         missing = unsupported(request)
         if missing:
             return 420, [("Unsupported", ", ".join(missing))]
-        if self._offer is not None and _may_offer(request):
+        if self._offer is not None and may_offer(request):
             return (500, [RETRY_AFTER]) if self._offer.origin.side is side else (491, [])
         return None
 
@@ -166,18 +165,12 @@ class Passage:
             self._settle(crossing)
 
     def _relay(self, crossing: _Crossing, response: Response) -> None:
-        event = crossing.event
-        assert event.transaction is not None
         status = _REPLACED.get(response.status, response.status)
-        crossing.origin.relay(
-            event.request, event.transaction, event.flow, status, list(carried(response)), response
-        )
+        crossing.origin.answer(crossing.event, status, list(carried(response)), response)
 
     def _refuse(self, crossing: _Crossing, status: int) -> None:
-        event = crossing.event
-        assert event.transaction is not None
-        crossing.origin.answer(event.request, event.transaction, status)
-        if status in _ENDS_A_DIALOG and event.request.method not in _OWN_USAGE:
+        crossing.origin.answer(crossing.event, status)
+        if status in _ENDS_A_DIALOG and crossing.request.method not in _OWN_USAGE:
             self.lost(crossing.goal.side)
 
     def _settle(self, crossing: _Crossing) -> None:
@@ -185,7 +178,8 @@ class Passage:
             self._offer = None
 
 
-def _may_offer(request: Request) -> bool:
+def may_offer(request: Request) -> bool:
+    """Whether a request can carry an offer (RFC 3264): then it must wait its turn."""
     return request.method == "INVITE" or (request.method == "UPDATE" and bool(request.body))
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
+from sipis.errors import RemoteProtocolError
 from sipis.relay.bindings import Binding
 from sipis.relay.call import Event, Kind
-from sipis.errors import RemoteProtocolError
 from sipis.relay.headers import body_for, carried
 from sipis.relay.ports import Outcome
 from sipis.relay.tools import Tools
@@ -79,6 +79,11 @@ class Summons:
         if self.dialog is not None:
             ack = self.dialog.ack(self._request.cseq.number, headers=headers, body=body)
             self._tools.sip.ack(ack, self.flow, self._transaction)
+
+    def bye(self) -> None:
+        """End a dialog that never became part of a call."""
+        if self.dialog is not None:
+            self._tools.sip.send(self.dialog.request("BYE"), self.flow, _ignore)
 
     def _heard(self, outcome: Outcome) -> None:
         if not isinstance(outcome, ResponseReceived):

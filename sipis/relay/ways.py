@@ -37,16 +37,18 @@ class Way(Protocol):
 class AppWay:
     """To an app: the flow of its newest binding, else the one that its call came by."""
 
-    def __init__(self, bindings: Bindings, clock: Clock, n: int, flow: Flow) -> None:
+    def __init__(self, bindings: Bindings, clock: Clock, n: int, flow: Flow | None) -> None:
         self._bindings = bindings
         self._clock = clock
         self._n = n
         self._flow = flow
 
     def use(self, act: Use) -> None:
-        """The newest flow wins at once."""
+        """The newest flow wins at once; an app that has none is not reached."""
         binding = self._bindings.find(self._n, self._clock.monotonic())
-        act(self._flow if binding is None else binding.flow)
+        flow = self._flow if binding is None else binding.flow
+        if flow is not None:
+            act(flow)
 
     def follow(self, next_hop: Uri) -> None:
         """An app moves by registering on a new flow, not by its Contact."""
