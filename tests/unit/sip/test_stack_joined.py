@@ -394,14 +394,13 @@ def test_byes_that_cross_are_both_answered(network: Network) -> None:
     assert bob.statuses() == [200]
 
 
-fates = st.lists(
-    st.lists(st.sampled_from([0.01, 0.3, 0.8, 1.7]), max_size=2),
-    max_size=14,
-)
+any_fates = st.lists(st.lists(st.sampled_from([0.01, 0.3, 0.8, 1.7]), max_size=2), max_size=14)
+mild_fates = any_fates.filter(lambda fates: fates.count([]) <= 4)
+"""Too few losses to swallow every copy of a request before it is given up."""
 
 
 @settings(max_examples=150, deadline=None)
-@given(fates=fates)
+@given(fates=any_fates)
 def test_a_request_is_told_once_and_answered_once_on_any_network(fates: list[Fate]) -> None:
     network = Network(fates=fates)
     network.bob.react = answering(network.bob)
@@ -414,7 +413,9 @@ def test_a_request_is_told_once_and_answered_once_on_any_network(fates: list[Fat
 
 
 @settings(max_examples=150, deadline=None)
-@given(fates=fates, statuses=st.sampled_from([(200,), (180, 200), (100, 183, 200), (180, 486)]))
+@given(
+    fates=mild_fates, statuses=st.sampled_from([(200,), (180, 200), (100, 183, 200), (180, 486)])
+)
 def test_an_invite_comes_to_one_end_on_any_network(
     fates: list[Fate], statuses: tuple[int, ...]
 ) -> None:
@@ -434,7 +435,7 @@ def test_an_invite_comes_to_one_end_on_any_network(
 
 
 @settings(max_examples=150, deadline=None)
-@given(fates=fates, when=st.sampled_from([0.0, 0.005, 0.02, 0.4, 1.1]), late=st.booleans())
+@given(fates=mild_fates, when=st.sampled_from([0.0, 0.005, 0.02, 0.4, 1.1]), late=st.booleans())
 def test_a_cancelled_invite_ends_the_same_on_both_sides_on_any_network(
     fates: list[Fate], when: float, late: bool
 ) -> None:
