@@ -18,7 +18,14 @@ from sipis.vault.nonces import NonceState
 from sipis.vault.process import HygieneReport, harden
 from sipis.vault.records import Targets
 from sipis.vault.signer import ApnsSigner, ServiceAccountSigner, Signer
-from sipis.vault.vault import KeyHolder, SealedCredential, SealedInstance, SealedRow, Vault
+from sipis.vault.vault import (
+    KeyHolder,
+    KeyOwner,
+    SealedCredential,
+    SealedInstance,
+    SealedRow,
+    Vault,
+)
 
 __all__ = [
     "ApnsSigner",
@@ -28,6 +35,7 @@ __all__ = [
     "Ha1Credential",
     "HygieneReport",
     "KeyHolder",
+    "KeyOwner",
     "NonceState",
     "OpenedAccount",
     "PasswordCredential",

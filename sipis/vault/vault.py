@@ -32,20 +32,24 @@ _CREDENTIAL: Final = "account"
 _TARGETS: Final = "targets"
 
 
-class KeyHolder(Protocol):
-    """Whoever has a key slot: a row of an instance."""
+class KeyOwner(Protocol):
+    """Whose key is where."""
 
     @property
     def id(self) -> InstanceId:
         """The instance."""
 
     @property
-    def app(self) -> str:
-        """The app that it belongs to."""
-
-    @property
     def slot(self) -> int:
         """Its key slot."""
+
+
+class KeyHolder(KeyOwner, Protocol):
+    """An owner of a key for whom things are sealed: a row of an instance."""
+
+    @property
+    def app(self) -> str:
+        """The app that it belongs to."""
 
 
 class SealedCredential(KeyHolder, Protocol):
@@ -168,17 +172,17 @@ class Vault:
         ha1s = (ha1 for realm in realms for ha1 in records.digests(user, realm, password))
         return await self.readmit(sealed, credential=Ha1Credential(tuple(ha1s)))
 
-    async def destroy(self, holders: Sequence[KeyHolder]) -> None:
+    async def destroy(self, owners: Sequence[KeyOwner]) -> None:
         """Overwrite what these instances hold in these slots; returns when that is durable.
 
         A slot that went to another instance meanwhile is spared.
         """
-        places = [(holder.slot, holder.id) for holder in holders]
+        places = [(owner.slot, owner.id) for owner in owners]
         await self._commits.run(lambda: self._slots.erase(places))
 
-    def holds(self, holder: KeyHolder) -> bool:
+    def holds(self, owner: KeyOwner) -> bool:
         """Whether the instance still has its key."""
-        return self._slots.holds(holder.slot, holder.id)
+        return self._slots.holds(owner.slot, owner.id)
 
     @property
     def segments(self) -> range:
