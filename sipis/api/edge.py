@@ -4,11 +4,11 @@ Refuses to let an exception out: what is unknown becomes `internal`, logged by i
 """
 
 import json
-from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from sipis.api import problems
@@ -17,16 +17,13 @@ from sipis.api.problems import Problem
 from sipis.errors import FieldError, RefusedAddress, SipisError
 from sipis.observe.metrics import Metrics
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Model = TypeVar("Model", bound=BaseModel)
 DEEPEST_JSON = 16
 
 _log = structlog.get_logger("api")
 
 
-def edge(
-    limit: RateLimit, metrics: Metrics
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def edge(limit: RateLimit, metrics: Metrics) -> Middleware:
     """The middleware that stands in front of every handler."""
 
     @web.middleware
@@ -67,6 +64,12 @@ def _of_http(refused: web.HTTPException) -> Problem:
     kind = kinds.get(refused.status, problems.INVALID_JSON)
     allow = refused.headers.get("Allow")
     return Problem(kind, headers={"Allow": allow} if allow else {})
+
+
+def answer(model: BaseModel, status: int = 200) -> web.Response:
+    """A model as the JSON body of an answer; what is unset stays out."""
+    text = model.model_dump_json(by_alias=True, exclude_none=True)
+    return web.Response(text=text, status=status, content_type="application/json")
 
 
 async def body_of(request: web.Request, model: type[Model]) -> Model:

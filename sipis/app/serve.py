@@ -1,0 +1,52 @@
+"""From the command line to a running server, and back at SIGTERM.
+
+Refuses to die in the middle: the first signal drains, only a second one hurries.
+"""
+
+import asyncio
+import signal
+from collections.abc import Callable
+
+import structlog
+
+from sipis.app.first_start import FIRST_APP
+from sipis.app.server import Server
+from sipis.config import Settings
+from sipis.observe.log import set_up
+from sipis.vault.process import harden
+
+_log = structlog.get_logger("app")
+
+
+async def serve_until_stopped(settings: Settings, announce: Callable[[str], None]) -> None:
+    """Serve until SIGTERM or SIGINT, then let ringing calls end; SipisError: it cannot start."""
+    set_up(settings.log)
+    _log.info("process hardened", unprotected="; ".join(harden().unprotected))
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    _on_signals(stop, hurry)
+    async with Server(settings) as server:
+        for line in _greeting(settings, server):
+            announce(line)
+        await stop.wait()
+        await server.drain(hurry)
+
+
+def _on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    def heard() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, heard)
+
+
+def _greeting(settings: Settings, server: Server) -> list[str]:
+    lines = [f"sipis serves the app API on {settings.api.host}:{server.api_port}"]
+    first = settings.apps.get(FIRST_APP)
+    if first is not None and first.trial:
+        lines.append(f"app {FIRST_APP}: its key is in {first.key_files[0]}")
+    if settings.admin.token_file is not None:
+        lines.append(
+            f"admin listener on {settings.admin.host}:{server.admin_port}: "
+            f"its token is in {settings.admin.token_file}"
+        )
+    return lines
