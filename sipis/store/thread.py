@@ -21,15 +21,20 @@ _ROWS_AT_ONCE = 64
 class DatabaseThread(aiosqlite.Connection):
     """aiosqlite's connection, for functions of the plain connection."""
 
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        super().__init__(self._connect_or_note, _ROWS_AT_ONCE)
+        self._open = connect
+        self._failure: BaseException | None = None
+
     @classmethod
     async def start(cls, connect: Callable[[], sqlite3.Connection]) -> "DatabaseThread":
         """Start a thread and connect on it; raises what `connect` raises."""
         thread = cls(connect)
         await thread
+        if thread._failure is not None:
+            await thread.close()
+            raise thread._failure
         return thread
-
-    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        super().__init__(connect, _ROWS_AT_ONCE)
 
     async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
         """Run a function on the thread; database errors come as StoreError.
@@ -41,3 +46,11 @@ class DatabaseThread(aiosqlite.Connection):
             return cast("T", await outcome)
         except sqlite3.Error as error:
             raise as_ours(error) from None
+
+    def _connect_or_note(self) -> sqlite3.Connection:
+        """On the thread. After a failure it is closed like any other: aiosqlite would not wait."""
+        try:
+            return self._open()
+        except BaseException as failure:
+            self._failure = failure
+            return sqlite3.connect(":memory:")
