@@ -98,6 +98,11 @@ class Breaker:
         """The address asked to be left alone (503 with Retry-After)."""
         self._open(Signal.TRIP, max(self.until, now + min(seconds, LONGEST_PAUSE)))
 
+    def restore(self, until: float, trips: int) -> None:
+        """Take up where an earlier process was: open with trips, else closed."""
+        self.until, self.trips = until, trips
+        self.phase = Phase.OPEN if trips else Phase.CLOSED
+
     @property
     def idle(self) -> bool:
         """Whether forgetting it would change nothing."""

@@ -4,7 +4,7 @@ Refuses clocks and chance: `now` (Unix seconds) and `jitter` (0 up to 1) are arg
 """
 
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, StrEnum
 from typing import Final
 
 from sipis.model import InstanceState
@@ -65,36 +65,51 @@ CREDENTIALS: Final = Backoff(200, 3)
 AT_ONCE: Final = Backoff(0, 1)
 
 
+class Blame(Enum):
+    """When an outcome speaks about the registrar's address rather than about one account.
+
+    A new account may be refused for a hundred reasons of its own; one that has worked, hardly.
+    """
+
+    NEVER = "never"
+    PROVEN = "proven"
+    ALWAYS = "always"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What an outcome means: the state without a live binding, the wait, and whose fault it is.
 
     `refusal`: the credentials were refused; such outcomes stop an instance, others never do.
-    `blames`: speaks about the registrar's address rather than about one account.
+    `rebuff`: the address has seen credentials of ours fail, which is what intrusion prevention
+    counts.
     """
 
     state: InstanceState
     backoff: Backoff
+    blames: Blame = Blame.NEVER
     refusal: bool = False
-    blames: bool = False
+    rebuff: bool = False
 
+
+_ERROR: Final = InstanceState.ERROR
 
 RULES: Final[dict[Outcome, Rule]] = {
     Outcome.REGISTERED: Rule(InstanceState.REGISTERED, AT_ONCE),
     Outcome.RELEASED: Rule(InstanceState.IDLE, AT_ONCE),
-    Outcome.NOT_BOUND: Rule(InstanceState.ERROR, PERSISTENT),
-    Outcome.WRONG_PASSWORD: Rule(InstanceState.ERROR, CREDENTIALS, refusal=True, blames=True),
-    Outcome.NO_CREDENTIALS: Rule(InstanceState.ERROR, CREDENTIALS, refusal=True),
-    Outcome.CHALLENGE_LOOP: Rule(InstanceState.ERROR, PERSISTENT, blames=True),
-    Outcome.FORBIDDEN: Rule(InstanceState.ERROR, PERSISTENT, blames=True),
-    Outcome.UNKNOWN_USER: Rule(InstanceState.ERROR, Backoff(900, 2)),
-    Outcome.UNAVAILABLE: Rule(InstanceState.ERROR, TRANSIENT),
-    Outcome.OVERLOADED: Rule(InstanceState.ERROR, TRANSIENT, blames=True),
-    Outcome.TIMEOUT: Rule(InstanceState.ERROR, TRANSIENT, blames=True),
-    Outcome.UNREACHABLE: Rule(InstanceState.ERROR, TRANSIENT, blames=True),
-    Outcome.REDIRECTED: Rule(InstanceState.ERROR, PERSISTENT),
-    Outcome.MISFIT: Rule(InstanceState.ERROR, PERSISTENT),
-    Outcome.TOO_BRIEF: Rule(InstanceState.ERROR, PERSISTENT),
+    Outcome.NOT_BOUND: Rule(_ERROR, PERSISTENT),
+    Outcome.WRONG_PASSWORD: Rule(_ERROR, CREDENTIALS, Blame.PROVEN, refusal=True, rebuff=True),
+    Outcome.NO_CREDENTIALS: Rule(_ERROR, CREDENTIALS, refusal=True),
+    Outcome.CHALLENGE_LOOP: Rule(_ERROR, PERSISTENT, Blame.PROVEN),
+    Outcome.FORBIDDEN: Rule(_ERROR, PERSISTENT, Blame.PROVEN, rebuff=True),
+    Outcome.UNKNOWN_USER: Rule(_ERROR, Backoff(900, 2)),
+    Outcome.UNAVAILABLE: Rule(_ERROR, TRANSIENT),
+    Outcome.OVERLOADED: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
+    Outcome.TIMEOUT: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
+    Outcome.UNREACHABLE: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
+    Outcome.REDIRECTED: Rule(_ERROR, PERSISTENT),
+    Outcome.MISFIT: Rule(_ERROR, PERSISTENT),
+    Outcome.TOO_BRIEF: Rule(_ERROR, PERSISTENT),
     Outcome.PROVIDER_PAUSED: Rule(InstanceState.REGISTERING, AT_ONCE),
 }
 

@@ -1,0 +1,133 @@
+"""The loop over the schedule: claim what is due, as much as politeness allows, and wait.
+
+Fair because every registrar has its own allowance in each round. Refuses to poll: it sleeps until
+the next due time, a wake-up, or room at a registrar that has more due.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Final
+
+import structlog
+
+from sipis.errors import StoreError
+from sipis.observe.metrics import Metrics
+from sipis.observe.supervisor import Supervisor, where
+from sipis.registrant.dispatch import Rooms
+from sipis.registrant.exchanges import Exchanges
+from sipis.registrant.politeness import LARGEST_BATCH, Politeness
+from sipis.store import schedule
+from sipis.store.schedule import Claim
+
+MOST_UNDER_WAY: Final = 2048
+LONGEST_NAP: Final = 30.0
+"""Seconds after which the schedule is looked at in any case: a suspended machine, a set clock."""
+
+SHORTEST_NAP: Final = 0.1
+"""Seconds in which rows fall due together, so that one transaction serves many."""
+
+UNKNOWN_ALLOWANCE: Final = 8
+"""Claims in a round for a registrar that was never dealt with in this process."""
+
+NO_STORE_PAUSE: Final = 1.0
+
+_log = structlog.get_logger("registrant")
+
+
+class Claims:
+    """Turns due rows into exchanges."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        politeness: Politeness,
+        supervisor: Supervisor,
+        metrics: Metrics,
+    ) -> None:
+        self._rooms = rooms
+        self._politeness = politeness
+        self._supervisor = supervisor
+        self._metrics = metrics
+        self._woken = asyncio.Event()
+        self._backlog: set[str] = set()
+        self._full = False
+
+    def wake(self) -> None:
+        """Something has become due."""
+        self._woken.set()
+
+    def freed(self, registrar: str) -> None:
+        """An attempt of this registrar has ended; wake when enough room for a batch came of it."""
+        desk = self._politeness.desk(registrar)
+        if self._full or (registrar in self._backlog and desk.in_flight * 2 <= desk.most_in_flight):
+            self._woken.set()
+
+    async def work(self, exchanges: Exchanges) -> None:
+        """Claim, start, sleep; for ever."""
+        while True:
+            self._woken.clear()
+            await self._nap(await self._round(exchanges))
+
+    async def _round(self, exchanges: Exchanges) -> float:
+        """Start what may start; returns the seconds until something else may."""
+        now = self._rooms.clock.wall()
+        exchanges.give_up_stuck()
+        allowances = {key: desk.room(now) for key, desk in self._politeness.desks.items()}
+        free = MOST_UNDER_WAY - len(exchanges)
+        self._full = free <= 0
+        if self._full:
+            return LONGEST_NAP
+        try:
+            claims = await self._rooms.store.write(
+                schedule.claim,
+                now,
+                limit=min(free, 16 * LARGEST_BATCH),
+                per_registrar=UNKNOWN_ALLOWANCE,
+                allowances=allowances,
+            )
+            self._start(exchanges, claims, allowances)
+            return await self._until_next()
+        except StoreError:
+            return NO_STORE_PAUSE
+
+    def _start(
+        self, exchanges: Exchanges, claims: Sequence[Claim], allowances: dict[str, int]
+    ) -> None:
+        self._backlog = {key for key, allowed in allowances.items() if allowed == 0}
+        for registrar, group in groupby(claims, key=lambda claim: claim.registrar):
+            batch = list(group)
+            self._politeness.desk(registrar).start(len(batch))
+            if len(batch) >= allowances.get(registrar, UNKNOWN_ALLOWANCE):
+                self._backlog.add(registrar)
+            if not self._supervisor.spawn("batch", self._start_batch(exchanges, batch)):
+                self._politeness.desk(registrar).finish(len(batch))
+
+    async def _start_batch(self, exchanges: Exchanges, batch: Sequence[Claim]) -> None:
+        lag = self._rooms.clock.wall() - batch[0].due_at
+        self._metrics.observe("refresh_lag_seconds", max(0.0, lag))
+        for claim in batch:
+            try:
+                await exchanges.start(claim)
+            except Exception as crash:  # a bug that one row shows must not reach its neighbours
+                _log.error(
+                    "crashed", instance=claim.id, error=type(crash).__name__, where=where(crash)
+                )
+                exchanges.fail(claim)
+
+    async def _until_next(self) -> float:
+        """Seconds until something falls due, or a registrar with a backlog has room."""
+        now = self._rooms.clock.wall()
+        due_at = await self._rooms.store.read(schedule.next_due, now, skip=self._backlog)
+        waits = [LONGEST_NAP] if due_at is None else [LONGEST_NAP, max(due_at - now, SHORTEST_NAP)]
+        desks = [self._politeness.desk(key) for key in self._backlog]
+        waits += [desk.ready_in(now) for desk in desks if desk.in_flight < desk.most_in_flight]
+        return min(waits)
+
+    async def _nap(self, seconds: float) -> None:
+        clock = self._rooms.clock
+        alarm = clock.call_at(clock.monotonic() + seconds, self._woken.set)
+        try:
+            await self._woken.wait()
+        finally:
+            alarm.cancel()

@@ -1,0 +1,161 @@
+"""From a claim to its first REGISTER: open the account, find the registrar, pass its gates.
+
+Refuses to wait for responses; what cannot be sent ends in a Result at once.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from sipis.clock import Clock
+from sipis.config import ProviderSettings
+from sipis.errors import FieldError, KeyGone, RemoteProtocolError, TransportError, VaultError
+from sipis.registrant.bindings import Identity, Place, place_of
+from sipis.registrant.exchange import Exchange
+from sipis.registrant.order import Order, Way
+from sipis.registrant.politeness import Desk, Politeness
+from sipis.registrant.schedule import Outcome, Result, requested_expires
+from sipis.registrant.sources import Sources
+from sipis.registrant.traces import Trace
+from sipis.sip.flow import Flow, Transport
+from sipis.sip.uri import SipUri
+from sipis.store import registrars
+from sipis.store.lookup import Sealed
+from sipis.store.runner import Store
+from sipis.store.schedule import Claim
+from sipis.transport.endpoint import Endpoint
+from sipis.transport.targets import Target, share_of
+from sipis.vault import OpenedAccount, Vault
+
+_log: Final = structlog.get_logger("registrant")
+
+
+class Resolver(Protocol):
+    """Finds the servers of a domain (RFC 3263)."""
+
+    async def resolve(self, uri: SipUri) -> list[Target]:
+        """Targets in order of trial; TransportError when there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """The rooms below that the registrant works with."""
+
+    store: Store
+    vault: Vault
+    endpoint: Endpoint
+    resolver: Resolver
+    clock: Clock
+
+
+class Opening:
+    """What stands between a claim and its exchange."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        politeness: Politeness,
+        sources: Sources,
+        provider: Callable[[str], ProviderSettings],
+        *,
+        expires: int,
+    ) -> None:
+        self._rooms = rooms
+        self._politeness = politeness
+        self._sources = sources
+        self._provider = provider
+        self._expires = expires
+
+    def open(self, claim: Claim) -> OpenedAccount | Result | None:
+        """The opened account; None when its key is gone, a Result when its record is broken."""
+        sealed = sealed_of(claim)
+        try:
+            return self._rooms.vault.open_account(sealed)
+        except KeyGone:
+            return None
+        except VaultError as broken:
+            _log.error("record cannot be opened", instance=claim.id, problem=type(broken).__name__)
+            return Result(Outcome.NO_CREDENTIALS)
+
+    async def order(self, claim: Claim, opened: OpenedAccount) -> Order | Result:
+        """Everything that the exchange needs, or why there is none."""
+        provider, now = self._provider(claim.registrar), self._rooms.clock.wall()
+        desk = await self._desk(claim.registrar)
+        try:
+            place = place_of(opened.account)
+            ways = await self.ways(claim.registrar, place)
+        except RemoteProtocolError:  # a URI of the account is none
+            return Result(Outcome.MISFIT)
+        except (TransportError, FieldError):
+            return Result(Outcome.UNREACHABLE)
+        doubtful = is_doubtful(claim)
+        waits = [way.gate.wait(now, doubtful=doubtful) for way in ways]
+        passable = [way for way, wait in zip(ways, waits, strict=True) if wait is None]
+        if not passable:
+            shortest = min(wait for wait in waits if wait is not None)
+            return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)
+        wanted = opened.account.expires or self._expires
+        return Order(
+            claim=claim,
+            opened=opened,
+            place=place,
+            identity=Identity.of(claim.contact_token, claim.call_id),
+            provider=provider,
+            trace=Trace.of(claim.binding),
+            expires=requested_expires(wanted, desk.min_expires, claim.expires_at, now),
+            ways=passable,
+        )
+
+    async def ways(self, registrar: str, place: Place) -> list[Way]:
+        """The addresses of a registrar in order of trial, learnt as sources of its requests."""
+        targets = await self._rooms.resolver.resolve(place.next_hop)
+        now, ways = self._rooms.clock.wall(), []
+        for target in targets:
+            self._sources.learn(registrar, target.host, now)
+            gate = self._politeness.known_gate(target.host)
+            if gate is None:
+                known = await self._rooms.store.read(registrars.standing, target.host)
+                gate = self._politeness.new_gate(target.host, registrar, known)
+            ways.append(Way(target, gate))
+        return ways
+
+    async def flow(self, exchange: Exchange) -> Flow:
+        """A flow to the exchange's current address; TransportError when there is none."""
+        claim, target = exchange.order.claim, exchange.way.target
+        return await self.flow_to(target, claim.registrar, claim.contact_token)
+
+    async def flow_to(self, target: Target, registrar: str, token: str) -> Flow:
+        """A flow under the provider's policy for shared and separate sources."""
+        provider = self._provider(registrar)
+        udp = target.transport is Transport.UDP
+        policy = provider.udp_source if udp else provider.flows
+        share = share_of(policy, token)
+        return await self._rooms.endpoint.flow_to(target, share=share, provider=registrar)
+
+    async def _desk(self, registrar: str) -> Desk:
+        desk = self._politeness.desk(registrar)
+        if not desk.introduced:
+            desk.introduced = True
+            known = await self._rooms.store.read(registrars.get, registrar)
+            desk.min_expires = max(desk.min_expires, known.min_expires if known else 0)
+        return desk
+
+
+def sealed_of(claim: Claim) -> Sealed:
+    """The claim's credential record as the vault opens it."""
+    return Sealed(
+        n=claim.n,
+        id=claim.id,
+        app=claim.app,
+        slot=claim.slot,
+        version=claim.version,
+        credential=claim.sealed_credential,
+        targets=b"",
+    )
+
+
+def is_doubtful(claim: Claim) -> bool:
+    """Whether this account's credentials may well be refused."""
+    return not claim.proven or claim.refusals > 0

@@ -1,0 +1,151 @@
+"""The room's face: what the rest of the server asks of the registrant, and how its parts join.
+
+Refuses to decide over instances: deletion, expiry and pushes are the business of lifecycle, which
+hears of every change through the Observer.
+"""
+
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+
+from sipis.config import Settings
+from sipis.model import Mode
+from sipis.observe.metrics import Metrics
+from sipis.observe.supervisor import Supervisor
+from sipis.registrant.claims import Claims
+from sipis.registrant.continuity import Continuity
+from sipis.registrant.dispatch import Opening, Rooms
+from sipis.registrant.exchange import Exchange
+from sipis.registrant.exchanges import Exchanges
+from sipis.registrant.farewell import Farewell, Farewells
+from sipis.registrant.ledger import Ledger, Observer
+from sipis.registrant.order import Means
+from sipis.registrant.politeness import Politeness
+from sipis.registrant.sources import Sources, load_all
+from sipis.store import schedule
+from sipis.store.schedule import Claim
+from sipis.transport.targets import share_of
+
+
+class Registrant:
+    """Keeps the bindings of all instances alive."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        settings: Settings,
+        observer: Observer,
+        *,
+        entropy: Callable[[int], bytes],
+        metrics: Metrics,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`entropy(n)` gives n random bytes, `jitter()` a number from 0 up to 1."""
+        self._rooms = rooms
+        self._supervisor = Supervisor("registrant", rooms.clock)
+        self.sources = Sources(settings.provider)
+        self._politeness = Politeness(settings.provider)
+        for domain, provider in settings.providers.items():
+            self._politeness.desk(domain)
+            for policy in (provider.udp_source, provider.flows):
+                share_of(policy, domain)  # an unknown word stops the start, not a call
+        learns = settings.sip.learn_from_rport and not settings.sip.advertise
+        means = Means(rooms.endpoint, rooms.clock, entropy, settings.sip.user_agent, learns)
+        opening = Opening(
+            rooms,
+            self._politeness,
+            self.sources,
+            settings.provider,
+            expires=settings.policy.expires,
+        )
+        self._ledger = Ledger(rooms.store, rooms.clock, observer, self.sources, metrics)
+        self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)
+        self._continuity = Continuity(
+            rooms.store,
+            rooms.endpoint,
+            rooms.clock,
+            advertise=settings.sip.advertise,
+            nat_binding=settings.sip.nat_binding,
+            wake=self.wake,
+        )
+        self._exchanges = Exchanges(
+            rooms,
+            means,
+            opening,
+            self._politeness,
+            ledger=self._ledger,
+            continuity=self._continuity,
+            supervisor=self._supervisor,
+            metrics=metrics,
+            jitter=jitter,
+            freed=self._claims.freed,
+            unopenable=observer.on_unopenable,
+        )
+        self._farewells = Farewells(rooms, means, opening, self._supervisor, metrics)
+        self._supervisor.serve("claims", self._work)
+        self._supervisor.serve("outcomes", self._ledger.run)
+        self._supervisor.serve("repair", self._continuity.repair)
+        self._supervisor.serve("beat", self._continuity.beat)
+
+    async def run(self) -> None:
+        """Work until stop() or cancellation; a restart begins with what the last process left."""
+        await self._supervisor.run()
+
+    async def stop(self) -> None:
+        """Forget what is under way and write down what is known; bindings stay as they are."""
+        self._exchanges.abort_all()
+        self._supervisor.stop()
+        await self._ledger.flush()
+
+    def wake(self, n: int = 0) -> None:  # noqa: ARG002 - which one is read from the schedule
+        """Something has become due: an instance was added, changed or given back."""
+        self._claims.wake()
+
+    def abort(self, n: int) -> None:
+        """Forget a REGISTER under way: what it would settle is out of date."""
+        self._exchanges.abort(n)
+
+    async def withdraw(self, n: int) -> None:
+        """The app has the registration for a while: remove our binding with the living account.
+
+        For the mode `alternate`, after the store holds the row. A failure costs nothing but a
+        second ring until the binding lapses.
+        """
+        self._exchanges.abort(n)
+        claim = await self._rooms.store.write(schedule.seize, n, self._rooms.clock.wall())
+        if claim is not None and claim.mode is Mode.ALTERNATE:
+            self._politeness.desk(claim.registrar).start(1)
+            self._supervisor.spawn("withdraw", self._exchanges.start(claim, leaving=True))
+
+    async def prepare_farewells(self, ns: Sequence[int]) -> list[Farewell]:
+        """Call before keys are destroyed: stop all REGISTERs and write the last ones.
+
+        From here on nothing else is sent for these instances. None is written where there is no
+        binding, in the mode `takeover`, and beyond the bound on farewells at a time.
+        """
+        aborted = {n: self._stop_for_good(n) for n in ns}
+        due = list(ns)[: self._farewells.room]
+        rows = await self._rooms.store.read(_peek_all, due)
+        return self._farewells.prepare(rows, aborted)
+
+    def send_farewells(self, farewells: Sequence[Farewell]) -> None:
+        """Call after keys are destroyed and rows erased; returns at once."""
+        for farewell in farewells:
+            self._farewells.send(farewell)
+
+    def _stop_for_good(self, n: int) -> Exchange | None:
+        self._exchanges.bar(n)
+        return self._exchanges.abort(n)
+
+    async def _work(self) -> None:
+        """Claim only after the last process's traces are taken up, even if that takes a retry."""
+        await self._continuity.resume()
+        learnt = await self._rooms.store.read(load_all)
+        self.sources.load(learnt, self._rooms.clock.wall())
+        await self._claims.work(self._exchanges)
+
+
+def _peek_all(conn: sqlite3.Connection, ns: Sequence[int]) -> list[Claim]:
+    """What claims of these rows would give (a job of the store)."""
+    found = [schedule.peek(conn, n) for n in ns]
+    return [claim for claim in found if claim is not None]

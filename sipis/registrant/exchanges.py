@@ -1,0 +1,263 @@
+"""All exchanges under way: how they start, change address, end and are settled.
+
+Refuses to start anything for an instance that is being destroyed, however late its claim comes.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final
+
+from sipis.errors import TransportError
+from sipis.observe.metrics import Metrics
+from sipis.observe.supervisor import Supervisor
+from sipis.registrant import settlements
+from sipis.registrant.continuity import FLOW_SPREAD, Continuity
+from sipis.registrant.dispatch import Opening, Rooms, is_doubtful
+from sipis.registrant.exchange import Exchange
+from sipis.registrant.ledger import Entry, Ledger
+from sipis.registrant.order import Means, Order
+from sipis.registrant.politeness import Gate, Politeness
+from sipis.registrant.schedule import RULES, Blame, Decision, Outcome, Result, decide
+from sipis.sip.flow import Flow, Transport
+from sipis.store.schedule import Claim, Settlement
+
+STUCK: Final = 170.0
+"""Seconds after which an exchange is given up, just before its claim falls due again."""
+
+MOVE_DELAY: Final = 1.0
+"""Seconds before a registration is repeated that was made with an outdated Contact."""
+
+MOST_GONE: Final = 100_000
+
+
+class Exchanges:
+    """What is under way. `freed` is told a registrar whenever an attempt of it has ended."""
+
+    def __init__(
+        self,
+        rooms: Rooms,
+        means: Means,
+        opening: Opening,
+        politeness: Politeness,
+        *,
+        ledger: Ledger,
+        continuity: Continuity,
+        supervisor: Supervisor,
+        metrics: Metrics,
+        jitter: Callable[[], float],
+        freed: Callable[[str], None],
+        unopenable: Callable[[int], None],
+    ) -> None:
+        self._rooms = rooms
+        self._means = means
+        self._opening = opening
+        self._politeness = politeness
+        self._ledger = ledger
+        self._continuity = continuity
+        self._supervisor = supervisor
+        self._metrics = metrics
+        self._jitter = jitter
+        self._freed = freed
+        self._unopenable = unopenable
+        self._starting: set[int] = set()
+        self._under_way: dict[int, Exchange] = {}
+        self._gone: dict[int, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._starting) + len(self._under_way)
+
+    async def start(self, claim: Claim, *, leaving: bool = False) -> None:
+        """Begin the attempt of a claim; `leaving` removes the binding instead of renewing it.
+
+        The claim's desk has counted it as started; this and what follows from it count it finished.
+        """
+        opened = None if claim.n in self._gone else self._opening.open(claim)
+        if opened is None:
+            self._drop(claim)
+            return
+        if isinstance(opened, Result):
+            self._settle(claim, opened, None)
+            return
+        self._starting.add(claim.n)
+        order = await self._opening.order(claim, opened)
+        if claim.n not in self._starting:
+            self._count_finished(claim)
+            return
+        self._starting.discard(claim.n)
+        if isinstance(order, Result):
+            self._settle(claim, order, None)
+            return
+        if leaving:
+            order.expires = 0
+        await self._set_out(self._begin(order))
+
+    def fail(self, claim: Claim) -> None:
+        """End the attempt of a claim that could not be started because of a bug of ours."""
+        self._starting.discard(claim.n)
+        exchange = self._under_way.pop(claim.n, None)
+        if exchange is not None:
+            exchange.abort()
+            self._leave(exchange).undecided()
+        self._settle(claim, Result(Outcome.MISFIT), None)
+
+    def abort(self, n: int) -> Exchange | None:
+        """Forget the attempt of an instance; returns it if a REGISTER may have left."""
+        self._starting.discard(n)
+        exchange = self._under_way.pop(n, None)
+        if exchange is None:
+            return None
+        exchange.abort()
+        self._leave(exchange).undecided()
+        self._count_finished(exchange.order.claim)
+        return exchange if exchange.flow is not None else None
+
+    def bar(self, n: int) -> None:
+        """Start nothing for this instance any more: it is being destroyed."""
+        if len(self._gone) >= MOST_GONE:
+            self._gone.pop(next(iter(self._gone)))
+        self._gone[n] = None
+
+    def abort_all(self) -> None:
+        """Forget everything; the claims fall due again by themselves."""
+        for n in [*self._under_way, *self._starting]:
+            self.abort(n)
+
+    def give_up_stuck(self) -> None:
+        """Settle what hangs although every transaction has a timer: the oldest is looked at."""
+        now = self._rooms.clock.monotonic()
+        while self._under_way:
+            oldest = next(iter(self._under_way.values()))
+            if oldest.began_at > now - STUCK:
+                return
+            oldest.abort()
+            self._finished(oldest, Result(Outcome.TIMEOUT))
+
+    def _begin(self, order: Order) -> Exchange:
+        exchange = Exchange(
+            order,
+            self._means,
+            plain=self._politeness.desk(order.claim.registrar).plain,
+            finished=self._finished,
+            lost_way=self._lost_way,
+        )
+        self._under_way[order.claim.n] = exchange
+        exchange.way.gate.enter(doubtful=is_doubtful(order.claim))
+        return exchange
+
+    async def _set_out(self, exchange: Exchange) -> None:
+        try:
+            flow = await self._opening.flow(exchange)
+        except TransportError:
+            if not exchange.done:
+                exchange.unreachable()
+            return
+        if not exchange.done:
+            exchange.start(flow)
+
+    def _lost_way(self, exchange: Exchange, why: Outcome) -> None:
+        """An address failed and there is another: blame the first, turn to the second."""
+        self._judge(self._leave(exchange), exchange.order.claim, Result(why))
+        way = exchange.take_next_way()
+        way.gate.enter(doubtful=is_doubtful(exchange.order.claim))
+        if not self._supervisor.spawn("next way", self._set_out(exchange)):
+            exchange.abort()
+            self._finished(exchange, Result(why))
+
+    def _finished(self, exchange: Exchange, result: Result) -> None:
+        claim = exchange.order.claim
+        self._under_way.pop(claim.n, None)
+        self._judge(self._leave(exchange), claim, result)
+        self._learn_ways(exchange, result)
+        self._settle(claim, result, exchange)
+
+    def _leave(self, exchange: Exchange) -> Gate:
+        gate = exchange.way.gate
+        gate.leave(doubtful=is_doubtful(exchange.order.claim))
+        return gate
+
+    def _judge(self, gate: Gate, claim: Claim, result: Result) -> None:
+        """What this result says about the address."""
+        now, rule = self._rooms.clock.wall(), RULES[result.outcome]
+        if rule.rebuff:
+            gate.refused(now)
+        if result.status == 503 and result.retry_after is not None:
+            gate.pause(result.retry_after, now)
+        elif result.outcome in (Outcome.REGISTERED, Outcome.RELEASED):
+            gate.succeeded()
+        elif rule.blames is Blame.ALWAYS or (rule.blames is Blame.PROVEN and claim.proven):
+            if gate.failed(claim.n, now, self._jitter()):
+                self._metrics.count("breaker_opened_total")
+        else:
+            gate.undecided()
+        if gate.changed:
+            self._ledger.note_gate(gate)
+
+    def _learn_ways(self, exchange: Exchange, result: Result) -> None:
+        """Remember per registrar what made this attempt succeed."""
+        if result.outcome is not Outcome.REGISTERED:
+            return
+        desk = self._politeness.desk(exchange.order.claim.registrar)
+        desk.plain = exchange.plain
+        if exchange.offered > max(exchange.order.expires, desk.min_expires):
+            desk.min_expires = exchange.offered
+            self._ledger.note_min_expires(exchange.order.claim.registrar, exchange.offered)
+
+    def _settle(self, claim: Claim, result: Result, exchange: Exchange | None) -> None:
+        now = self._rooms.clock.wall()
+        decision = decide(result, settlements.facts_of(claim), now, self._jitter())
+        if result.outcome is Outcome.REGISTERED and exchange is not None:
+            settlement = self._registered(claim, result, decision, exchange)
+        elif exchange is not None and exchange.order.expires == 0:
+            settlement = settlements.idle(claim, result)
+        else:
+            settlement = self._not_registered(claim, result, decision, exchange)
+        realm = exchange.password_realm if exchange and settlement.granted else None
+        entry = Entry(settlement, settlements.is_news(claim, result, now), realm)
+        self._ledger.add(entry, result.outcome)
+        self._count_finished(claim)
+
+    def _registered(
+        self, claim: Claim, result: Result, decision: Decision, exchange: Exchange
+    ) -> Settlement:
+        trace = exchange.trace()
+        binding, flow = trace.to_binding(), exchange.flow
+        assert flow is not None
+        if exchange.moved or not self._rooms.endpoint.is_open(flow):
+            decision = replace(decision, next_attempt_at=self._soon(moved=exchange.moved))
+        self._continuity.used(flow, decision.bound_until)
+        return replace(
+            settlements.settlement_of(claim, result, decision),
+            granted=result.granted,
+            binding=None if binding == claim.binding else binding,
+            nonce_count=trace.nonce.count if trace.nonce else 0,
+            flow=self._number(flow),
+        )
+
+    def _not_registered(
+        self, claim: Claim, result: Result, decision: Decision, exchange: Exchange | None
+    ) -> Settlement:
+        """The binding that may still live stays as it was."""
+        flow = exchange.flow if exchange else None
+        settlement = settlements.settlement_of(claim, result, decision)
+        number = self._number(flow) if flow and decision.bound_until else 0
+        return replace(settlement, granted=claim.granted, flow=number)
+
+    def _soon(self, *, moved: bool) -> float:
+        delay = MOVE_DELAY if moved else FLOW_SPREAD
+        return self._rooms.clock.wall() + delay * (0.5 + 0.5 * self._jitter())
+
+    def _number(self, flow: Flow) -> int:
+        """What a binding dies with; 0 for a listener, which a restart brings back."""
+        if flow.transport is Transport.UDP and flow.listener:
+            return 0
+        return flow.id if self._rooms.endpoint.is_open(flow) else 0
+
+    def _drop(self, claim: Claim) -> None:
+        """Nobody can open this row: tell, and leave the rest to whoever erases it."""
+        if claim.n not in self._gone:
+            self._unopenable(claim.n)
+        self._count_finished(claim)
+
+    def _count_finished(self, claim: Claim) -> None:
+        self._politeness.desk(claim.registrar).finish()
+        self._freed(claim.registrar)

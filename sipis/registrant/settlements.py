@@ -1,0 +1,59 @@
+"""From a result to the row that is written back.
+
+Refuses clocks: `now` is an argument.
+"""
+
+from sipis.model import InstanceState
+from sipis.registrant.schedule import Decision, Facts, Outcome, Result
+from sipis.store.schedule import Claim, Settlement
+
+
+def facts_of(claim: Claim) -> Facts:
+    """What the schedule's rules need to know of a row."""
+    return Facts(
+        failures=claim.failures,
+        refusals=claim.refusals,
+        proven=claim.proven,
+        bound_until=claim.bound_until or 0.0,
+        expires_at=claim.expires_at,
+    )
+
+
+def settlement_of(claim: Claim, result: Result, decision: Decision) -> Settlement:
+    """The decision as the store takes it; the binding's traces are added by whoever has them."""
+    return Settlement(
+        n=claim.n,
+        generation=claim.generation,
+        cseq=claim.cseq,
+        next_attempt_at=decision.next_attempt_at,
+        state=decision.state,
+        reason=decision.reason,
+        last_status=result.status,
+        failures=decision.failures,
+        refusals=decision.refusals,
+        bound_until=decision.bound_until or None,
+    )
+
+
+def idle(claim: Claim, result: Result) -> Settlement:
+    """The app has the registration now; a binding that could not be removed lapses by itself."""
+    return Settlement(
+        n=claim.n,
+        generation=claim.generation,
+        cseq=claim.cseq,
+        next_attempt_at=None,
+        state=InstanceState.IDLE,
+        reason="foreground",
+        last_status=result.status,
+        failures=claim.failures,
+        refusals=claim.refusals,
+    )
+
+
+def is_news(claim: Claim, result: Result, now: float) -> bool:
+    """Whether the app's view changes; a refresh that went well is none."""
+    if result.outcome is Outcome.PROVIDER_PAUSED:
+        return False
+    if result.outcome is not Outcome.REGISTERED:
+        return True
+    return bool(claim.failures or claim.refusals) or (claim.bound_until or 0.0) <= now
