@@ -4,6 +4,7 @@ import re
 import subprocess
 from pathlib import Path
 
+from sipis.sip.flow import Transport
 from tests.support.processes import Program, free_port_pair, require, wait_until
 
 CONFIG = Path(__file__).with_name("kamailio.cfg")
@@ -37,6 +38,11 @@ class Kamailio:
         self.program = Program(command, folder)
         wait_until(self._answers, "Kamailio to start")
 
+    def address(self, transport: Transport = Transport.UDP) -> str:
+        """The URI to register at, since no DNS knows the domain."""
+        port = self.tls_port if transport is Transport.TLS else self.port
+        return f"sip:127.0.0.1:{port};transport={transport}"
+
     def contacts(self) -> list[str]:
         """Every contact in the location table."""
         return re.findall(r"Address: (\S+)", self._ask("ul.dump"))
@@ -46,9 +52,10 @@ class Kamailio:
         found = re.search(r"accepted_regs = (\d+)", self._ask("stats.get_statistics", "registrar:"))
         return int(found[1]) if found else 0
 
-    def requests(self) -> int:
-        """How many requests arrived since the start."""
-        found = re.search(r"rcv_requests = (\d+)", self._ask("stats.get_statistics", "core:"))
+    def requests(self, method: str = "") -> int:
+        """How many requests (of that method) arrived since the start."""
+        name = f"rcv_requests_{method.lower()}" if method else "rcv_requests"
+        found = re.search(rf"{name} = (\d+)", self._ask("stats.get_statistics", "core:"))
         return int(found[1]) if found else 0
 
     def stop(self) -> None:

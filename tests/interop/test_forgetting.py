@@ -1,0 +1,98 @@
+"""What is left of an account: nothing readable while it is held, nothing at all afterwards."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import MakePhone, MakeServer
+from tests.support import sipp
+from tests.support.kamailio import DOMAIN, Kamailio
+from tests.support.phone import Phone, sleep_on
+from tests.support.processes import wait_until
+from tests.support.server import Server
+
+USER = "zx9-marker-user"
+PASSWORD = f"secret-{USER}"
+
+
+@pytest.fixture
+def server(servers: MakeServer) -> Server:
+    """A server of its own, since all its files are read; it tells all that it ever tells."""
+    return servers(log={"level": "debug"})
+
+
+@pytest.fixture
+def bob(phones: MakePhone, provider: Kamailio, tmp_path: Path) -> Phone:
+    """A phone that was registered, called and written to."""
+    bob = phones(USER, on_call=sleep_on)
+    bob.enable(provider.address())
+    bob.until_reachable()
+    keys = {"ring_ms": "100"}
+    sipp.finish(sipp.start(tmp_path, "cancel", USER, provider.port, keys=keys))
+    sipp.finish(sipp.start(tmp_path, "message", USER, provider.port))
+    bob.pushed("message")
+    return bob
+
+
+def test_a_deleted_account_leaves_the_provider_and_no_trace_on_disk(
+    bob: Phone, server: Server, provider: Kamailio
+) -> None:
+    assert len(contacts_at(provider, server)) == 1
+    assert traces(server, secrets_of(bob)) == []
+
+    receipt = bob.here("DELETE")
+    assert receipt.status == 200
+    assert receipt.body["reason"] == "disabled"
+    wait_until(lambda: not contacts_at(provider, server), "the contact to be forgotten", 10)
+
+    assert bob.here("GET").status == 404
+    assert bob.here("DELETE").body == receipt.body
+    server.stop()
+    assert traces(server, secrets_of(bob)) == []
+
+
+def test_neither_logs_nor_metrics_name_anybody(bob: Phone, server: Server) -> None:
+    told = str(server.admin("/metrics").body["text"])
+    assert server.program is not None
+    told += server.program.output()
+
+    names = {USER, "carol", "@", *(text.decode() for text in spoken(secrets_of(bob)))}
+    assert {name for name in names if name in told} == set()
+
+
+def contacts_at(provider: Kamailio, server: Server) -> list[str]:
+    """The bindings at the provider that lead to this server."""
+    return [it for it in provider.contacts() if f":{server.sip_port}" in it]
+
+
+def spoken(secrets: dict[str, bytes]) -> list[bytes]:
+    """Those that are text."""
+    return [secret for secret in secrets.values() if secret.isascii()]
+
+
+def secrets_of(phone: Phone) -> dict[str, bytes]:
+    """Whatever would let somebody be the user, and every form of it."""
+    login = phone.instance["relay"]
+    assert isinstance(login, dict)
+    secrets = {
+        "password": PASSWORD.encode(),
+        "bearer": str(phone.instance["secret"]).encode(),
+        "relay password": str(login["password"]).encode(),
+        "push token": phone.token.encode(),
+    }
+    for name in ("md5", "sha256", "sha512_256"):
+        ha1 = hashlib.new(name, f"{USER}:{DOMAIN}:{PASSWORD}".encode())
+        secrets |= {f"{name} hex": ha1.hexdigest().encode(), f"{name} raw": ha1.digest()}
+    return secrets
+
+
+def traces(server: Server, secrets: dict[str, bytes]) -> list[tuple[str, str]]:
+    """Which of them lie in which file of the server."""
+    return [
+        (file.name, name)
+        for file in server.files()
+        for content in (file.read_bytes(),)
+        for name, secret in secrets.items()
+        if secret in content
+    ]

@@ -1,0 +1,56 @@
+"""Providers with peculiar ideas of authentication, and accounts that they do not accept."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.interop.conftest import MakePhone, MakeProvider
+from tests.support import sipp
+from tests.support.processes import wait_until
+
+PECULIARITIES = ["WITH_SHA256", "WITH_NO_QOP"]
+
+
+@pytest.mark.parametrize("peculiarity", PECULIARITIES)
+def test_a_peculiar_challenge_is_answered(
+    peculiarity: str, providers: MakeProvider, phones: MakePhone, tmp_path: Path
+) -> None:
+    provider = providers(**{peculiarity: "1"})
+    bob = phones(f"bob-{peculiarity.lower()}")
+    bob.enable(provider.address())
+    bob.until_reachable()
+    assert len(provider.contacts()) == 1
+
+    sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
+    bob.heard("session closed")
+
+
+def test_a_nonce_that_may_be_used_once_does_not_stop_the_refreshes(
+    providers: MakeProvider, phones: MakePhone
+) -> None:
+    provider = providers(WITH_ONE_TIME_NONCE="1", MAX_EXPIRES="12")
+    bob = phones("bob-once")
+    bob.enable(provider.address())
+    bob.until_reachable()
+
+    wait_until(lambda: provider.registrations() >= 2, "a refresh of the registration")
+
+    assert bob.here("GET").body["state"] == "registered"
+    assert len(provider.contacts()) == 1
+
+
+def test_a_wrong_password_is_tried_once(providers: MakeProvider, phones: MakePhone) -> None:
+    provider = providers(NONCE_EXPIRE="301")
+    mallory = phones("mallory")
+    mallory.enable(provider.address(), password="a guess")
+    wait_until(lambda: mallory.here("GET").body["state"] == "unauthorized", "the refusal")
+
+    stands = mallory.here("GET").body
+    assert stands["reason"] == "wrong_password"
+    assert stands.get("next_attempt_at") is None
+
+    others = phones("bob-beside")
+    others.enable(provider.address())
+    others.until_reachable()
+    assert provider.requests("REGISTER") == 2 + 2
+    assert provider.registrations() == 1

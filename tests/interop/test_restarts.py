@@ -1,0 +1,71 @@
+"""A server that dies or stops: bindings at the provider outlive it, and nobody is bothered."""
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.interop.conftest import MakePhone, MakeProvider, MakeServer
+from tests.support import sipp
+from tests.support.kamailio import DOMAIN, Kamailio
+from tests.support.processes import wait_until
+from tests.support.server import APP, Server
+
+SLEEPERS = 99
+
+
+def test_after_a_crash_no_binding_is_made_anew_and_calls_arrive(
+    servers: MakeServer, provider: Kamailio, phones: MakePhone, tmp_path: Path
+) -> None:
+    server = servers()
+    bob = phones("bob-after-crash", at=server)
+    bob.enable(provider.address())
+    bob.until_reachable()
+    with ThreadPoolExecutor(8) as people:
+        assert set(people.map(lambda n: enable(server, provider, n), range(SLEEPERS))) == {201}
+    wait_until(lambda: registered(server) == SLEEPERS + 1, "everybody to be registered")
+    asked_before = provider.requests("REGISTER")
+
+    server.kill()
+    seconds = server.start()
+    print(f"ready {seconds:.2f} s after a crash with {SLEEPERS + 1} registered phones")
+    sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
+
+    bob.heard("session closed")
+    assert provider.requests("REGISTER") == asked_before
+    assert len(provider.contacts()) == SLEEPERS + 1
+    assert seconds < 2
+
+
+def test_a_server_that_is_told_to_stop_does_so_and_leaves_its_bindings(
+    servers: MakeServer, providers: MakeProvider, phones: MakePhone
+) -> None:
+    provider = providers(MAX_EXPIRES="3601")
+    server = servers()
+    bob = phones("bob-is-kept", at=server)
+    bob.enable(provider.address())
+    bob.until_reachable()
+
+    assert server.program is not None
+    server.program.signal(signal.SIGTERM)
+
+    assert server.program.wait() == 0
+    assert len(provider.contacts()) == 1
+
+
+def enable(server: Server, provider: Kamailio, number: int) -> int:
+    """Hand over an account whose phone never wakes up."""
+    user = f"sleeper-{number}"
+    account = {
+        "aor": f"sip:{user}@{DOMAIN}",
+        "password": f"secret-{user}",
+        "registrar": provider.address(),
+    }
+    target = {"provider": "fcm", "kind": "token", "token": f"token-of-{user}"}
+    body = {"app_id": APP, "account": account, "targets": [target]}
+    return server.call("POST", "/v1/instances", body).status
+
+
+def registered(server: Server) -> object:
+    """How many instances the server itself takes for registered."""
+    states = server.admin("/v1/admin/stats").body["states"]
+    return states.get("registered") if isinstance(states, dict) else None
