@@ -17,6 +17,9 @@ ACCOUNTS_TO_TRIP: Final = 8
 """So many different accounts must fail, with no success in between, before the breaker opens."""
 
 HOUR: Final = 3600.0
+CROWD_PATIENCE: Final = 0.25
+MOST_CREDIT: Final = 32
+
 LONGEST_PAUSE: Final = HOUR
 """No Retry-After closes an address for longer; the account that got it may wait longer."""
 
@@ -123,24 +126,31 @@ class RefusalBudget:
     """How many refused credentials an address sees from us within any hour.
 
     Only accounts that were never registered, or were refused last time, draw on it: they reserve
-    before they try, so that not even a crowd of them at once exceeds the budget.
+    before they try, so that not even a crowd of them at once exceeds the budget. Where such
+    accounts have succeeded of late, `credit` lets more of them try at a time.
     """
 
     per_hour: int
     reserved: int = 0
+    credit: int = 0
     refused_at: deque[float] = field(default_factory=deque)
 
     def has_room(self, now: float) -> bool:
         """Whether one more doubtful account may try."""
         self._forget(now)
-        return len(self.refused_at) + self.reserved < self.per_hour
+        left = self.per_hour - len(self.refused_at)
+        return left > 0 and self.reserved < left + self.credit
 
     def free_in(self, now: float) -> float:
-        """Seconds until the oldest refusal is an hour old; 1 while only others' tries fill it."""
+        """Seconds until the oldest refusal is an hour old; few while only tries are in the way."""
         self._forget(now)
         if len(self.refused_at) < self.per_hour or not self.refused_at:
-            return 1.0
+            return CROWD_PATIENCE
         return self.refused_at[0] + HOUR - now
+
+    def succeeded(self) -> None:
+        """A doubtful account was registered."""
+        self.credit = min(self.credit + 1, MOST_CREDIT)
 
     def reserve(self) -> None:
         """A doubtful account begins."""
@@ -152,6 +162,7 @@ class RefusalBudget:
 
     def refused(self, now: float) -> None:
         """The address has refused credentials of ours."""
+        self.credit = 0
         self.refused_at.append(now)
 
     def _forget(self, now: float) -> None:

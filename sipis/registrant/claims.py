@@ -52,10 +52,16 @@ class Claims:
         self._woken = asyncio.Event()
         self._backlog: set[str] = set()
         self._full = False
+        self._asleep_until = 0.0
 
     def wake(self) -> None:
         """Something has become due."""
         self._woken.set()
+
+    def expect(self, moment: float) -> None:
+        """A row was written back that is due at this instant."""
+        if moment < self._asleep_until - SHORTEST_NAP:
+            self._woken.set()
 
     def freed(self, registrar: str) -> None:
         """An attempt of this registrar has ended; wake when enough room for a batch came of it."""
@@ -126,6 +132,7 @@ class Claims:
 
     async def _nap(self, seconds: float) -> None:
         clock = self._rooms.clock
+        self._asleep_until = clock.wall() + seconds
         alarm = clock.call_at(clock.monotonic() + seconds, self._woken.set)
         try:
             await self._woken.wait()

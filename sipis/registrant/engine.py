@@ -58,8 +58,15 @@ class Registrant:
             settings.provider,
             expires=settings.policy.expires,
         )
-        self._ledger = Ledger(rooms.store, rooms.clock, observer, self.sources, metrics)
         self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)
+        self._ledger = Ledger(
+            rooms.store,
+            rooms.clock,
+            observer,
+            self.sources,
+            metrics=metrics,
+            expect=self._claims.expect,
+        )
         self._continuity = Continuity(
             rooms.store,
             rooms.endpoint,

@@ -183,7 +183,7 @@ class Exchanges:
         if result.status == 503 and result.retry_after is not None:
             gate.pause(result.retry_after, now)
         elif result.outcome in (Outcome.REGISTERED, Outcome.RELEASED):
-            gate.succeeded()
+            gate.succeeded(doubtful=is_doubtful(claim))
         elif rule.blames is Blame.ALWAYS or (rule.blames is Blame.PROVEN and claim.proven):
             if gate.failed(claim.n, now, self._jitter()):
                 self._metrics.count("breaker_opened_total")
@@ -208,7 +208,7 @@ class Exchanges:
         if result.outcome is Outcome.REGISTERED and exchange is not None:
             settlement = self._registered(claim, result, decision, exchange)
         elif exchange is not None and exchange.order.expires == 0:
-            settlement = settlements.idle(claim, result)
+            settlement = settlements.idle(claim, result, now)
         else:
             settlement = self._not_registered(claim, result, decision, exchange)
         realm = exchange.password_realm if exchange and settlement.granted else None

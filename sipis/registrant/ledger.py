@@ -6,7 +6,7 @@ Refuses to lose an outcome: what the database does not take is kept and offered 
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -69,13 +69,22 @@ class Ledger:
     """Outcomes on their way to the store."""
 
     def __init__(
-        self, store: Store, clock: Clock, observer: Observer, learnt: Sources, metrics: Metrics
+        self,
+        store: Store,
+        clock: Clock,
+        observer: Observer,
+        learnt: Sources,
+        *,
+        metrics: Metrics,
+        expect: Callable[[float], None],
     ) -> None:
+        """`expect` is told of every row written back when it is due again."""
         self._store = store
         self._clock = clock
         self._observer = observer
         self._sources = learnt
         self._metrics = metrics
+        self._expect = expect
         self._page = _Page()
         self._outcomes: Counter[str] = Counter()
         self._wanted = asyncio.Event()
@@ -127,6 +136,8 @@ class Ledger:
     def _tell(self, entries: Sequence[Entry], counted: set[int]) -> None:
         for entry in entries:
             settled = entry.settlement
+            if settled.next_attempt_at is not None:
+                self._expect(settled.next_attempt_at)
             if settled.n in counted and entry.changed:
                 self._observer.on_state(settled.n, settled.state, settled.reason)
             if settled.n in counted and entry.realm is not None:

@@ -102,10 +102,12 @@ class Gate:
         if doubtful:
             self.budget.release()
 
-    def succeeded(self) -> None:
+    def succeeded(self, *, doubtful: bool) -> None:
         """A registration succeeded here."""
         self.changed |= self.breaker.phase is not Phase.CLOSED
         self.breaker.succeeded()
+        if doubtful:
+            self.budget.succeeded()
 
     def failed(self, account: int, now: float, jitter: float) -> bool:
         """An account failed in a way that may be the address's fault; True when this closed it."""

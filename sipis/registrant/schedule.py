@@ -194,7 +194,7 @@ def _registered(result: Result, now: float, jitter: float) -> Decision:
 
 
 def _paused(result: Result, facts: Facts, now: float, jitter: float) -> Decision:
-    pause = max(result.retry_after or 0.0, 1.0)
+    pause = max(result.retry_after or 0.0, 0.1)
     return Decision(
         next_attempt_at=now + pause * (1 + 0.2 * jitter),
         state=_state(InstanceState.REGISTERING, facts, now),

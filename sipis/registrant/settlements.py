@@ -35,13 +35,16 @@ def settlement_of(claim: Claim, result: Result, decision: Decision) -> Settlemen
     )
 
 
-def idle(claim: Claim, result: Result) -> Settlement:
-    """The app has the registration now; a binding that could not be removed lapses by itself."""
+def idle(claim: Claim, result: Result, now: float) -> Settlement:
+    """The app has the registration; a binding that could not be removed lapses by itself.
+
+    Due now means: when the app's hold ends, which the store knows.
+    """
     return Settlement(
         n=claim.n,
         generation=claim.generation,
         cseq=claim.cseq,
-        next_attempt_at=None,
+        next_attempt_at=now,
         state=InstanceState.IDLE,
         reason="foreground",
         last_status=result.status,

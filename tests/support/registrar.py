@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from sipis.transport.networks import NetworkPolicy
 from sipis.transport.targets import Listener, Target
 from sipis.vault import Credential, PasswordCredential, Vault
 from tests.support.store import new_instance
-from tests.support.transport import LOOPBACK, counting_entropy
+from tests.support.transport import LOOPBACK
 from tests.support.vault import RELAY, open_vault
 
 DOMAIN = "provider.example"
@@ -266,7 +267,7 @@ def new_endpoint(clock: ManualClock, port: int = 0, **options: object) -> Endpoi
         clock=clock,
         listeners=[Listener(Door.PROVIDER, Transport.UDP, "127.0.0.1", port)],
         policy=NetworkPolicy(LOOPBACK),
-        entropy=counting_entropy(),
+        entropy=os.urandom,
         **options,  # type: ignore[arg-type]
     )
 
@@ -302,7 +303,7 @@ async def staged(
             rooms,
             settings or settings_for(),
             told,
-            entropy=counting_entropy(),
+            entropy=os.urandom,
             metrics=metrics,
             jitter=lambda: 0.5,
         )

@@ -1,0 +1,106 @@
+"""Restarts, lost connections, new addresses, clocks that are set."""
+
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipis.clock import ManualClock
+from sipis.registrant.continuity import LastLife
+from tests.support.registrar import Registrar, staged
+
+
+async def test_a_quick_restart_at_the_same_address_sends_no_register(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        phones = [await stage.add_phone() for _ in range(5)]
+        await stage.until(lambda: len(stage.told.states) == len(phones))
+        port = stage.endpoint.listening[0].port
+        await clock.advance(15)
+    sent = len(registrar.requests)
+    async with staged(tmp_path, clock, registrar, port=port):
+        await clock.advance(300)
+        assert len(registrar.requests) == sent
+
+
+async def test_after_a_resumed_restart_the_refresh_is_one_round_trip_with_the_same_contact(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        await stage.registered(await stage.add_phone())
+        port = stage.endpoint.listening[0].port
+    contact, sent = registrar.requests[-1].headers.get("Contact"), len(registrar.requests)
+    async with staged(tmp_path, clock, registrar, port=port) as stage:
+        await stage.until(lambda: len(registrar.requests) > sent, step=20)
+        await stage.settle()
+        assert len(registrar.requests) == sent + 1
+        assert registrar.requests[-1].headers.get("Contact") == contact
+
+
+async def test_a_restart_at_another_address_registers_all_and_leaves_no_ghost(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        phones = [await stage.add_phone() for _ in range(3)]
+        await stage.until(lambda: len(stage.told.states) == len(phones))
+        await stage.settle()
+    before = set(registrar.bindings)
+    async with staged(tmp_path, clock, registrar) as stage:
+        await clock.advance(150)
+        assert len(registrar.bindings) == len(phones)
+        assert not before & set(registrar.bindings)
+
+
+async def test_a_pause_longer_than_the_nat_binding_registers_all(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        await stage.registered(await stage.add_phone())
+        port = stage.endpoint.listening[0].port
+    sent = len(registrar.requests)
+    await clock.advance(120)
+    async with staged(tmp_path, clock, registrar, port=port):
+        await clock.advance(150)
+        assert len(registrar.requests) > sent
+
+
+async def test_an_attempt_that_a_stop_interrupted_is_made_again(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    registrar.script = [lambda _request: None]
+    async with staged(tmp_path, clock, registrar) as stage:
+        await stage.add_phone()
+        await stage.until(lambda: len(registrar.requests) == 1)
+        port = stage.endpoint.listening[0].port
+    async with staged(tmp_path, clock, registrar, port=port) as stage:
+        await stage.until(lambda: len(registrar.bindings) == 1)
+        numbers = [request.cseq.number for request in registrar.requests]
+        assert numbers == sorted(set(numbers))
+
+
+async def test_a_clock_set_back_does_not_let_bindings_lapse(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        n = await stage.add_phone()
+        await stage.registered(n)
+        clock.jump(-2 * 3600)
+        await clock.advance(200)
+        row = await stage.row(n)
+        assert row.next_attempt_at is not None
+        assert row.next_attempt_at < clock.wall() + 3600
+
+
+@given(st.text(max_size=60))
+def test_any_note_can_be_read(text: str) -> None:
+    assert LastLife.from_text(text).at >= 0 or True
+    assert LastLife.from_text(LastLife(5.0, "x", (("h", 1, 2.0),)).to_text()).at == 5.0
+
+
+def test_only_the_same_place_within_the_nat_binding_still_stands() -> None:
+    last = LastLife(1000.0, "here")
+    assert last.still_stands("here", 30, 1029)
+    assert not last.still_stands("here", 30, 1031)
+    assert not last.still_stands("there", 30, 1001)
+    assert not last.still_stands("here", 30, 900)
