@@ -230,7 +230,10 @@ def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: flo
 
 
 def next_due(conn: sqlite3.Connection, now: float, *, skip: Collection[str] = ()) -> float | None:
-    """When claim() will find something; registrars in `skip` (by key) are passed over."""
+    """When to claim next; registrars in `skip` (by key) are passed over.
+
+    It may be too early, never too late: a claim that finds nothing sets it right.
+    """
     rows = conn.execute(
         "SELECT key, max(next_due_at, paused_until) AS due_at FROM registrars"
         " WHERE next_due_at < ? ORDER BY due_at",

@@ -110,7 +110,8 @@ def _scatter(conn: sqlite3.Connection, ns: Sequence[int], now: float, spread: fl
           again = ({IN_FLIGHT}),
           next_attempt_at = CASE WHEN {IN_FLIGHT} THEN next_attempt_at
             ELSE min(next_attempt_at, ?2) END
-        WHERE n = ?1 AND held_until <= ?2 AND bound_until > ?3 AND NOT {_STOPPED}
+        WHERE n = ?1 AND held_until <= ?2 AND bound_until > ?3 AND bound_until < {NEVER}
+          AND NOT {_STOPPED}
         """,
         moments,
     )
