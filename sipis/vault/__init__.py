@@ -18,6 +18,7 @@ from sipis.vault.nonces import NonceState
 from sipis.vault.process import HygieneReport, harden
 from sipis.vault.records import Targets
 from sipis.vault.signer import ApnsSigner, ServiceAccountSigner, Signer
+from sipis.vault.slots import SEGMENT as SLOTS_PER_SEGMENT
 from sipis.vault.vault import (
     KeyHolder,
     KeyOwner,
@@ -28,6 +29,7 @@ from sipis.vault.vault import (
 )
 
 __all__ = [
+    "SLOTS_PER_SEGMENT",
     "ApnsSigner",
     "Authorized",
     "Credential",

@@ -1,0 +1,59 @@
+"""What lifecycle needs of the registrant, the push dispatcher and the network policy.
+
+Refuses implementations: the composition root hands them in.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from sipis.push.provider import AddressedTarget, Notification
+from sipis.registrant.farewell import Farewell
+
+
+class Registrations(Protocol):
+    """The registrant."""
+
+    def wake(self, n: int) -> None:
+        """The registration of this instance is due now."""
+
+    def abort(self, n: int) -> None:
+        """Forget a REGISTER of this instance that is under way."""
+
+    async def withdraw(self, n: int) -> None:
+        """Remove the binding of an instance that lives on; its app registers itself."""
+
+    async def prepare_farewells(self, ns: Sequence[int]) -> list[Farewell]:
+        """Stop all REGISTERs of these instances for good and write the last ones.
+
+        To be called while their keys live, for rows that may have expired.
+        """
+
+    def send_farewells(self, farewells: Sequence[Farewell]) -> None:
+        """Send what was prepared; returns at once, and keeps nothing for more than ten seconds."""
+
+
+class Report(Protocol):
+    """What became of a notification."""
+
+    @property
+    def accepted(self) -> int:
+        """How many targets the push services took it for."""
+
+
+class Announcer(Protocol):
+    """The push dispatcher."""
+
+    async def announce(
+        self, notification: Notification, targets: Sequence[AddressedTarget]
+    ) -> Report:
+        """Push to all targets of one instance by the notification's deadline; never raises."""
+
+
+class HostPolicy(Protocol):
+    """Where this server may send SIP."""
+
+    def check(self, host: str, port: int) -> None:
+        """Pass an IP literal that may be sent to; RefusedAddress for all others."""
+
+    def check_name(self, host: str) -> None:
+        """Pass a host as an app may write it; FieldError for all others."""

@@ -1,0 +1,103 @@
+"""What a crash, a restored backup or a lost key file leaves behind, put right.
+
+At start, before anything is sent: what expired meanwhile dies, and keys that are owed their
+destruction are destroyed. Beside the service: keys without a row (an admission that was cut off)
+are destroyed, rows without a key (a deletion that was cut off, a restored database) are erased.
+Refuses to hold up the start for the second part: such rows can send nothing.
+"""
+
+import sqlite3
+from typing import Final
+
+import structlog
+
+from sipis.lifecycle.destruction import Destruction
+from sipis.lifecycle.herald import WHILE_IT_LIVED
+from sipis.lifecycle.means import Holder, Means
+from sipis.lifecycle.reaper import MARK, Reaper
+from sipis.model import DeletionReason
+from sipis.store import lookup, notes, slots
+from sipis.store.slots import OwedSlot, SlotHolder
+from sipis.vault import SLOTS_PER_SEGMENT
+
+PAGE: Final = 500
+PAUSE: Final = 0.01
+"""Seconds between two pages: the survey takes what registrations leave of the database."""
+
+_log = structlog.get_logger("lifecycle")
+
+
+class Recovery:
+    """Puts right what the last process left."""
+
+    def __init__(self, means: Means, destruction: Destruction, reaper: Reaper) -> None:
+        self._means = means
+        self._destruction = destruction
+        self._reaper = reaper
+
+    async def at_start(self) -> None:
+        """Before listeners open: no credential lives on whose time was over or that was owed."""
+        mark = await self._means.store.read(notes.get, MARK)
+        if mark is not None:
+            self._means.calendar.never_before(float(mark))
+        await self._destroy_owed()
+        expired = await self._reaper.end_expired(silently=True)
+        _log.info("recovered", count=expired)
+
+    async def survey(self) -> None:
+        """A service that ends: compare every key with every row, once."""
+        used = await self._erase_keyless()
+        orphans = await self._destroy_orphans(used)
+        self._means.vault.end_survey()
+        _log.info("surveyed", count=orphans)
+
+    async def _destroy_owed(self) -> None:
+        owed = await self._means.store.read(_owed_for_good)
+        await self._means.vault.destroy(owed)
+        await self._means.store.write(slots.destroyed, await self._means.store.read(slots.owed))
+
+    async def _erase_keyless(self) -> bytearray:
+        """Erase the rows whose key is gone; returns a byte per slot, 1 where a row has it."""
+        used = bytearray(len(self._means.vault.segments) * SLOTS_PER_SEGMENT)
+        page = await self._means.store.read(slots.holders, after=0, limit=PAGE)
+        while page:
+            keyless = [one for one in page if not self._means.vault.holds(one)]
+            await self._end_if_still_keyless(keyless)
+            for one in page:
+                if one.slot < len(used):
+                    used[one.slot] = 1
+            await self._means.clock.sleep(PAUSE)
+            page = await self._means.store.read(slots.holders, after=page[-1].n, limit=PAGE)
+        return used
+
+    async def _end_if_still_keyless(self, suspects: list[SlotHolder]) -> None:
+        """A row may have moved to another slot since it was read: look again at its own place."""
+        lost: list[SlotHolder] = []
+        for one in suspects:
+            again = await self._means.store.read(slots.holders, after=one.n - 1, limit=1)
+            lost += [row for row in again if row.n == one.n and self._is_lost(row)]
+        if lost:
+            _log.warning("rows without a key", count=len(lost))
+            await self._destruction.destroy(lost, DeletionReason.KEY_LOST)
+
+    def _is_lost(self, row: SlotHolder) -> bool:
+        return not (self._means.vault.holds(row) or self._destruction.is_ending(row.n))
+
+    async def _destroy_orphans(self, used: bytearray) -> int:
+        orphans = 0
+        for segment in range(len(used) // SLOTS_PER_SEGMENT):
+            held = await self._means.vault.held(segment)
+            lost = [Holder(whose, "", slot) for slot, whose in held.items() if not used[slot]]
+            if lost:
+                await self._means.vault.destroy(lost)
+                orphans += len(lost)
+        return orphans
+
+
+def _owed_for_good(conn: sqlite3.Connection) -> list[OwedSlot]:
+    """The owed slots, save one that its instance has meanwhile been given again."""
+    return [
+        one
+        for one in slots.owed(conn)
+        if (row := lookup.by_id(conn, one.id, WHILE_IT_LIVED)) is None or row.slot != one.slot
+    ]
