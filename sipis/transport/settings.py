@@ -3,12 +3,14 @@
 Refuses to open anything: it hands ready-made parts to the composition root.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Self
 
 from sipis.clock import Clock
 from sipis.config import ProviderSettings, Settings
+from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
 from sipis.sip.flow import Door, Transport
 from sipis.transport.endpoint import Endpoint
@@ -46,8 +48,9 @@ class TransportSettings:
             nat_binding=sip.nat_binding,
         )
         made.check()
-        for provider in settings.providers.values():
-            share_of(provider.udp_source, "")
+        for domain, provider in settings.providers.items():
+            with _naming(domain):
+                share_of(provider.udp_source, "")
         return made
 
     def check(self) -> None:
@@ -55,8 +58,9 @@ class TransportSettings:
         self.policy()
         parse_advertised(self.advertise)
         contexts = TlsContexts(self.tls)
-        for policy in self.tls.providers.values():
-            contexts.client(policy)
+        for domain, policy in self.tls.providers.items():
+            with _naming(domain):
+                contexts.client(policy)
         if any(listener.transport.secure for listener in self.listeners):
             contexts.server()
 
@@ -100,6 +104,16 @@ class TransportSettings:
             transports=(Transport.UDP, Transport.TCP, Transport.TLS),
             families=families,
         )
+
+
+@contextmanager
+def _naming(domain: str) -> Iterator[None]:
+    """Put the provider's domain into the key of an error."""
+    try:
+        yield
+    except ConfigError as wrong:
+        setting = wrong.key.removeprefix("providers.")
+        raise ConfigError(f"providers.{domain}.{setting}", wrong.problem) from None
 
 
 def _policies(providers: Mapping[str, ProviderSettings]) -> dict[str, TlsPolicy]:

@@ -52,15 +52,13 @@ class TlsContexts:
         self._settings = settings
         self._server: ssl.SSLContext | None = None
         self._clients: dict[TlsPolicy, ssl.SSLContext] = {}
-        for policy in settings.providers.values():
-            _check_pin(policy.pin)
 
     def policy(self, provider: str) -> TlsPolicy:
         """The policy of a provider's domain."""
         return self._settings.providers.get(provider.lower(), _DEFAULT)
 
     def client(self, policy: TlsPolicy) -> ssl.SSLContext:
-        """The context for connecting under a policy; ConfigError when its file is unusable."""
+        """The context for connecting under a policy; ConfigError when it cannot be used."""
         context = self._clients.get(policy)
         if context is None:
             self._clients[policy] = context = _client_context(policy)
@@ -174,6 +172,7 @@ def _check_pin(pin: str) -> None:
 
 def _client_context(policy: TlsPolicy) -> ssl.SSLContext:
     """Chain verification by OpenSSL; the name is left to verify_peer()."""
+    _check_pin(policy.pin)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
