@@ -28,7 +28,7 @@ from sipis.relay.tools import Tools
 from sipis.sip.dialog import Dialog
 from sipis.sip.events import CancelReceived, RequestReceived
 from sipis.sip.flow import Door, Flow
-from sipis.sip.message import Request, response_to
+from sipis.sip.message import Request
 
 _BYE = {Door.PROVIDER: Kind.PROVIDER_BYE, Door.APP: Kind.APP_BYE}
 _LOST = {Door.PROVIDER: Kind.PROVIDER_LOST, Door.APP: Kind.APP_LOST}
@@ -155,7 +155,7 @@ class Bridge:
         elif passage is None:
             self._answer_early(event)
         elif may_offer(request) and not self._call.joined:
-            self._reply(event, 491)
+            self._tools.reply(event, 491)
         else:
             passage.receive(side, event)
 
@@ -169,7 +169,7 @@ class Bridge:
     def _take_bye(self, side: Door, event: RequestReceived) -> None:
         dialog = self._sides.dialog(side)
         owed = 481 if dialog is None else dialog.receive(event.request)
-        self._reply(event, owed or 200)
+        self._tools.reply(event, owed or 200)
         if owed is None:
             self._sides.byes[side] = event.request
             self.feed(Event(_BYE[side]))
@@ -177,14 +177,7 @@ class Bridge:
     def _answer_early(self, event: RequestReceived) -> None:
         """Before the answer there is no session to change (RFC 3311 5.2)."""
         status = _EARLY.get(event.request.method, 500)
-        self._reply(event, status, [RETRY_AFTER] if status == 500 else [])
-
-    def _reply(self, event: RequestReceived, status: int, headers: Headers = ()) -> None:
-        assert event.transaction is not None
-        response = response_to(event.request, status, to_tag=self._tools.token())
-        for name, value in headers:
-            response.headers.add(name, value)
-        self._tools.sip.respond(event.transaction, response)
+        self._tools.reply(event, status, [RETRY_AFTER] if status == 500 else [])
 
     def _carry_out(self, command: do.Command) -> None:
         """Do on the two sides what the machine commands."""

@@ -41,10 +41,10 @@ def wants_privacy(message: Message) -> bool:
     return anonymous or any(word.strip() in _HIDDEN for word in words)
 
 
-def clean_name(text: str) -> str:
-    """The text in one line without invisible characters, at most LONGEST_NAME characters."""
-    seen = [_visible(char) for char in text[: 8 * LONGEST_NAME]]
-    return " ".join("".join(seen).split())[:LONGEST_NAME].rstrip()
+def clean_name(text: str, *, longest: int = LONGEST_NAME) -> str:
+    """The text in one line without invisible characters, at most `longest` characters."""
+    seen = [_visible(char) for char in text[: 8 * longest]]
+    return " ".join("".join(seen).split())[:longest].rstrip()
 
 
 def _visible(char: str) -> str:

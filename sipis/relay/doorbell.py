@@ -44,6 +44,7 @@ class Doorbell:
         self._caller = caller
         self._window = window
         self._ringing: asyncio.Task[None] | None = None
+        self._stopped = False
 
     def ring(self, verdict: Verdict) -> None:
         """Push the call; it is worth nothing once nobody may answer any more."""
@@ -52,6 +53,7 @@ class Doorbell:
 
     def stop(self) -> None:
         """Take back what has not left yet."""
+        self._stopped = True
         if self._ringing is not None:
             self._ringing.cancel()
 
@@ -68,6 +70,8 @@ class Doorbell:
         self._spawn("call ended", self._tell(tidings))
 
     async def _ring(self, verdict: Verdict) -> None:
+        if self._stopped:
+            return
         self._ringing = asyncio.current_task()
         told = False
 

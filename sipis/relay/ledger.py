@@ -81,7 +81,10 @@ class Ledger:
 
     def open(self, found: Found, call: str, caller: str | None) -> Entry:
         """Begin an entry; a repeated INVITE begins the same one again."""
-        view = CallView(call, CallState.RINGING, self._clock.wall(), caller=caller)
+        return Entry(found.n, CallView(call, CallState.RINGING, self._clock.wall(), caller=caller))
+
+    def entry(self, found: Found, view: CallView) -> Entry:
+        """Take up the entry of a call that was found at start."""
         return Entry(found.n, view)
 
     def record(

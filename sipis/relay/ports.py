@@ -3,9 +3,8 @@
 Refuses implementations: the composition root hands them in.
 """
 
-import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Protocol
 
 from sipis.model import InstanceId
 from sipis.push.provider import AddressedTarget, Notification
@@ -14,16 +13,9 @@ from sipis.sip.flow import Door, Flow
 from sipis.sip.message import Request, Response
 from sipis.sip.uri import SipUri
 from sipis.transport.targets import Target
-from sipis.vault.authorizer import OpenedAccount
-from sipis.vault.records import Targets
-from sipis.vault.vault import KeyHolder, SealedRow
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 Outcome = ResponseReceived | RequestTimedOut | RequestFailed
 OnOutcome = Callable[[Outcome], None]
-Job = Callable[Concatenate[sqlite3.Connection, P], T]
 
 
 class Sip(Protocol):
@@ -56,6 +48,9 @@ class Sip(Protocol):
     def last_received(self, flow: Flow) -> float:
         """When something last came over the flow (monotonic seconds)."""
 
+    def hold(self, flow: Flow, seconds: float) -> None:
+        """Keep a flow open and alive for that long: a binding depends on it."""
+
     async def flow_to(self, target: Target, *, door: Door = Door.PROVIDER) -> Flow:
         """A flow to the target; TransportError where none can be had."""
 
@@ -65,35 +60,6 @@ class Names(Protocol):
 
     async def resolve(self, uri: SipUri) -> list[Target]:
         """The targets of a URI in the order of trial, at least one."""
-
-
-class Jobs(Protocol):
-    """The runner of the store's jobs."""
-
-    async def read(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a job that only reads."""
-
-    async def write(self, job: Job[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a job in a transaction of its own."""
-
-
-class Keeper(Protocol):
-    """The vault, as far as calls and messages need it."""
-
-    def open_account(self, sealed: SealedRow) -> OpenedAccount:
-        """Open the credential record; KeyGone when it was destroyed."""
-
-    def open_targets(self, sealed: SealedRow) -> Targets:
-        """Open the push targets; KeyGone when they were destroyed."""
-
-    def seal_content(self, holder: KeyHolder, purpose: str, item: str, data: bytes) -> bytes:
-        """Seal a message or call; KeyGone, or FieldError when too long."""
-
-    def open_content(self, holder: KeyHolder, purpose: str, item: str, sealed: bytes) -> bytes:
-        """Open what was sealed; KeyGone when its key was destroyed."""
-
-    def index(self, text: str) -> bytes:
-        """A keyed hash of 32 bytes by which rows find a text."""
 
 
 class Report(Protocol):

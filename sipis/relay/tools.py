@@ -3,7 +3,7 @@
 Refuses state: a call's memory is in its bridge.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,8 +11,10 @@ from sipis.clock import Clock
 from sipis.relay.bindings import Bindings
 from sipis.relay.headers import ALLOW
 from sipis.relay.ports import Names, Sip, Spawn
+from sipis.sip.events import RequestReceived
 from sipis.sip.flow import Flow, Transport
 from sipis.sip.grammar import format_hostport
+from sipis.sip.message import response_to
 
 TOKEN_BYTES: Final = 16
 """Of random text in tags, Call-IDs and Contacts: a peer must not guess them (RFC 3261 19.3)."""
@@ -40,6 +42,25 @@ class Tools:
         transport = flow.transport
         suffix = "" if transport is Transport.UDP else f";transport={transport.value}"
         return f"<sip:{user}@{format_hostport(host, port)}{suffix}>"
+
+    def reply(
+        self,
+        event: RequestReceived,
+        status: int,
+        headers: Iterable[tuple[str, str]] = (),
+    ) -> None:
+        """Answer a request that has no leg, or whose leg adds nothing; an ACK has no answer."""
+        if event.transaction is None:
+            return
+        response = response_to(event.request, status, to_tag=self.token())
+        for name, value in (*headers, ("Server", self.user_agent)):
+            response.headers.add(name, value)
+        self.sip.respond(event.transaction, response)
+
+    def ignore(self, event: RequestReceived) -> None:
+        """Leave a request without any answer."""
+        if event.transaction is not None:
+            self.sip.drop(event.transaction)
 
     def about_us(self) -> list[tuple[str, str]]:
         """The headers by which each leg learns what we take."""

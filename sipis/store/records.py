@@ -17,7 +17,7 @@ OVERHEAD = 64
 
 
 class Kind(IntEnum):
-    """What a record belongs to; the first three are those of an instance."""
+    """What a record belongs to; the first three and the last are those of an instance."""
 
     CREDENTIAL = 0
     TARGETS = 1
@@ -26,6 +26,8 @@ class Kind(IntEnum):
     CALL = 4
     RECEIPT = 5
     GONE_CONTACT = 6
+    VOICEMAIL = 7
+    """The last known number of new voice messages, sealed; always of the smallest class."""
 
 
 _KINDS = 8
@@ -57,8 +59,10 @@ def erase(conn: sqlite3.Connection, kind: Kind, owners: Sequence[int]) -> None:
 
 
 def erase_instance(conn: sqlite3.Connection, n: int) -> None:
-    """Remove the three records of an instance."""
+    """Remove the records of an instance."""
     _delete(conn, _item(Kind.CREDENTIAL, n), _item(Kind.BINDING, n))
+    voicemail = _item(Kind.VOICEMAIL, n)
+    conn.execute(f"DELETE FROM records_{CLASSES[0]} WHERE item = ?", (voicemail,))
 
 
 def _delete(conn: sqlite3.Connection, first: int, last: int) -> None:

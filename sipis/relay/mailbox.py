@@ -1,0 +1,76 @@
+"""Message waiting: an unsolicited NOTIFY tells how many voice messages there are (RFC 3842).
+
+The phone hears of it only when there are more than before; the last count is kept sealed, so that
+a restart pushes nothing twice. Refuses other events with 489, and VoIP pushes for this one.
+"""
+
+import sqlite3
+from typing import Final
+
+import structlog
+
+from sipis.errors import FieldError, StoreError, VaultError
+from sipis.model import PushEvent
+from sipis.relay.finding import Found
+from sipis.relay.summary import new_voice_messages
+from sipis.relay.tools import Tools
+from sipis.relay.waker import Tidings, Waker
+from sipis.sip.events import RequestReceived
+from sipis.store import records
+from sipis.store.records import Kind
+from sipis.store.runner import Store
+from sipis.vault import Vault
+
+EVENT: Final = "message-summary"
+PURPOSE: Final = "voicemail"
+ITEM: Final = "count"
+
+_log = structlog.get_logger("relay")
+
+
+class Mailbox:
+    """Takes the message summaries of all providers."""
+
+    def __init__(self, *, tools: Tools, store: Store, vault: Vault, waker: Waker) -> None:
+        self._tools = tools
+        self._store = store
+        self._vault = vault
+        self._waker = waker
+
+    async def take(self, event: RequestReceived, found: Found) -> None:
+        """Answer a NOTIFY, and push when new messages have come."""
+        package = (event.request.headers.get("Event") or "").partition(";")[0].strip().lower()
+        if package != EVENT:
+            self._tools.reply(event, 489, [("Allow-Events", EVENT)])
+            return
+        self._tools.reply(event, 200)
+        count = new_voice_messages(event.request.body)
+        if count is None:
+            return
+        try:
+            risen = await self._note(found, count)
+        except (StoreError, VaultError, FieldError) as trouble:
+            _log.warning("count not kept", instance=found.id, error=type(trouble).__name__)
+            return
+        if risen:
+            await self._waker.tell(found, Tidings(PushEvent.MWI, collapse="mwi"))
+
+    async def _note(self, found: Found, count: int) -> bool:
+        """Keep the count; True when it is higher than the last one."""
+        sealed = await self._store.read(_last, found.n)
+        before = 0 if sealed is None else self._open(found, sealed)
+        if count != before:
+            new = self._vault.seal_content(found.row, PURPOSE, ITEM, str(count).encode())
+            await self._store.write(_keep, found.n, new)
+        return count > before
+
+    def _open(self, found: Found, sealed: bytes) -> int:
+        return int(self._vault.open_content(found.row, PURPOSE, ITEM, sealed))
+
+
+def _last(conn: sqlite3.Connection, n: int) -> bytes | None:
+    return records.get(conn, Kind.VOICEMAIL, n)
+
+
+def _keep(conn: sqlite3.Connection, n: int, sealed: bytes) -> None:
+    records.put(conn, Kind.VOICEMAIL, n, sealed)

@@ -1,0 +1,129 @@
+"""The provider's door: each request to the call, mailbox or reception that it is for.
+
+Refuses strangers over UDP without an answer, and refuses to stand between a provider and anybody
+but an instance: nothing is ever sent on to a third party.
+"""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+
+import structlog
+
+from sipis.errors import RemoteProtocolError, StoreError
+from sipis.observe.metrics import Metrics
+from sipis.relay.admission import Admission, Denied, Stranger
+from sipis.relay.finding import Found
+from sipis.relay.headers import ALLOW
+from sipis.relay.switchboard import Switchboard
+from sipis.relay.tools import Tools
+from sipis.sip.events import AckMissing, CancelReceived, RequestReceived
+from sipis.sip.flow import Transport
+
+MOST_ARRIVING: Final = 5_000
+_OUTSIDE: Final = {"BYE": 481, "INFO": 481, "PRACK": 481, "REFER": 603, "UPDATE": 481}
+"""What a request owes that came outside of a dialog and has nothing to do there; others 405."""
+
+_log = structlog.get_logger("relay")
+
+Take = Callable[[RequestReceived, Found], Awaitable[None]]
+
+
+class Router:
+    """Takes everything that comes through the provider's door."""
+
+    def __init__(
+        self,
+        *,
+        tools: Tools,
+        switchboard: Switchboard,
+        admission: Admission,
+        takers: dict[str, Take],
+        metrics: Metrics,
+        choose: Callable[[RequestReceived, Sequence[Found]], Found],
+    ) -> None:
+        self._tools = tools
+        self._switchboard = switchboard
+        self._admission = admission
+        self._takers = takers
+        self._metrics = metrics
+        self._choose = choose
+        self._arriving: dict[str, CancelReceived | None] = {}
+
+    def __call__(self, event: RequestReceived | CancelReceived | AckMissing) -> None:
+        """Take one event of the door."""
+        match event:
+            case AckMissing():
+                self._switchboard.ack_missing(event)
+            case CancelReceived():
+                self._cancelled(event)
+            case RequestReceived():
+                self._receive(event)
+
+    def _cancelled(self, event: CancelReceived) -> None:
+        """A CANCEL can overtake the look-up of its INVITE; then it waits for it."""
+        if event.transaction in self._arriving:
+            self._arriving[event.transaction] = event
+        else:
+            self._switchboard.cancelled(event)
+
+    def _receive(self, event: RequestReceived) -> None:
+        if event.request.to.tag is not None:
+            if not self._switchboard.take(event):
+                self._refuse(event, 481)
+        elif event.transaction is None:
+            return
+        elif event.request.method == "OPTIONS":
+            self._refuse(event, 200)
+        elif event.request.method not in self._takers:
+            self._refuse(event, _OUTSIDE.get(event.request.method, 405))
+        else:
+            self._look_up(event, event.transaction)
+
+    def _look_up(self, event: RequestReceived, transaction: str) -> None:
+        self._arriving[transaction] = None
+        crowded = len(self._arriving) > MOST_ARRIVING
+        if crowded or not self._tools.spawn("arrive", self._arrive(event, transaction)):
+            del self._arriving[transaction]
+            self._refuse(event, 503)
+
+    async def _arrive(self, event: RequestReceived, transaction: str) -> None:
+        try:
+            admitted = await self._admission.admit(event.request, event.flow)
+        except RemoteProtocolError as broken:
+            admitted = self._trouble(event, broken.status_hint or 400)
+        except StoreError as down:
+            _log.error("store is down", error=type(down).__name__)
+            admitted = self._trouble(event, 503)
+        finally:
+            cancel = self._arriving.pop(transaction)
+        match admitted:
+            case Denied(status):
+                self._tools.reply(event, status)
+            case Stranger():
+                self._ward_off(event)
+            case _:
+                await self._hand_over(event, admitted, cancel)
+
+    async def _hand_over(
+        self, event: RequestReceived, found: Sequence[Found], cancel: CancelReceived | None
+    ) -> None:
+        await self._takers[event.request.method](event, self._choose(event, found))
+        if cancel is not None:
+            self._switchboard.cancelled(cancel)
+
+    def _trouble(self, event: RequestReceived, status: int) -> Denied | Stranger:
+        return Denied(status) if self._admission.trusts(event.flow) else Stranger()
+
+    def _refuse(self, event: RequestReceived, status: int) -> None:
+        """Answer a known source; leave a stranger in the dark."""
+        if self._admission.trusts(event.flow):
+            self._tools.reply(event, status, [("Allow", ALLOW)] if status in (200, 405) else [])
+        else:
+            self._ward_off(event)
+
+    def _ward_off(self, event: RequestReceived) -> None:
+        self._metrics.count("foreign_requests_total", door=event.flow.door.value)
+        if event.flow.transport is Transport.UDP:
+            self._tools.ignore(event)
+        else:
+            self._tools.reply(event, 403)
