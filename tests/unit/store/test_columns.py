@@ -12,11 +12,8 @@ EARLIEST, LATEST = columns.LONG_AGO / 1000, columns.NEVER / 1000
 
 
 def stored_width(number: int) -> int:
-    """Bytes that SQLite gives an integer (file format, 2.1)."""
-    for width in (1, 2, 3, 4, 6, 8):
-        if -(1 << 8 * width - 1) <= number < 1 << 8 * width - 1:
-            return width
-    raise AssertionError(number)
+    """Bytes that SQLite gives an integer other than 0 and 1 (file format, 2.1)."""
+    return min(size for size in (1, 2, 3, 4, 6, 8) if number.bit_length() < 8 * size)
 
 
 @given(st.floats(EARLIEST, LATEST))
