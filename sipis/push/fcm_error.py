@@ -37,7 +37,7 @@ def deciding_word(body: bytes, *, payload_known_good: bool) -> str:
 
 
 def seconds_of(retry_after: str | None, now: float) -> float | None:
-    """Return a Retry-After header in seconds from `now` (Unix), clamped to 1–3600; None if unusable.
+    """Return a Retry-After header in seconds from `now` (Unix), 1 to 3600; None if unusable.
 
     RFC 9110 10.2.3: a number of seconds or a date.
     """
