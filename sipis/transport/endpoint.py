@@ -104,7 +104,7 @@ class Endpoint:
             clock,
             entropy,
             ping=self._ping,
-            fail=self.close,
+            fail=self._give_up,
             heard=self.last_received,
             nat_binding=nat_binding,
         )
@@ -145,11 +145,11 @@ class Endpoint:
 
     async def stop(self) -> None:
         """Close everything; requests in flight are forgotten."""
-        self._supervisor.stop()
         self._keepalive.stop()
         self._pump.stop()
         await self._connections.close()
         self._udp.close()
+        self._supervisor.stop()
 
     def reload_certificates(self) -> None:
         """Use renewed certificate files for new connections; ConfigError leaves all as it was."""
@@ -328,6 +328,11 @@ class Endpoint:
         connection = self._connections.get(flow)
         if connection is None or not connection.incoming:
             self._transmit(_PING, flow)
+
+    def _give_up(self, flow: Flow) -> None:
+        connection = self._connections.get(flow)
+        if connection is not None:
+            connection.abort()
 
     def _acquaint(self, host: str) -> None:
         if host not in self._acquainted and len(self._acquainted) >= MOST_ACQUAINTANCES:

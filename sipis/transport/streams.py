@@ -8,7 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from sipis.errors import RemoteProtocolError, TransportError
 from sipis.sip.flow import Door, Flow, Transport
@@ -69,18 +69,18 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Name the flow, check who the peer is, and ask for admission."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        # uvloop's transports are no subclasses of asyncio's.
+        self._transport = stream = cast("asyncio.Transport", transport)
         try:
-            self._name_flow(transport)
+            self._name_flow(stream)
             if self._check is not None:
-                self._check(transport.get_extra_info("ssl_object"))
+                self._check(stream.get_extra_info("ssl_object"))
         except TransportError as refused:
             self.refused = refused
         else:
             self.admitted = self._receiver.opened(self)
         if not self.admitted:
-            transport.abort()
+            stream.abort()
 
     def data_received(self, data: bytes) -> None:
         """Hand every message that is complete to the receiver."""

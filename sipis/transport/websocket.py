@@ -9,7 +9,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import aiohttp
 from aiohttp import web
@@ -49,6 +48,7 @@ class WebSocketConnection:
                 self._tasks = [group.create_task(self._read()), group.create_task(self._write())]
         finally:
             self._receiver.closed(self)
+            await self._ws.close()
 
     def send(self, data: bytes) -> None:
         """Queue one message; a peer that takes too little is cut off."""
@@ -93,7 +93,6 @@ class WebSocketConnection:
         try:
             while (data := await self._unsent.get()) is not None:
                 await self._send_frame(data)
-            await self._ws.close()
         except ConnectionError:
             pass
         finally:
@@ -117,8 +116,8 @@ class WebSocketListener:
         self._origin = origin
         self._server = web.Server(self._accept, access_log=None)
         self._runner = web.ServerRunner(self._server, shutdown_timeout=CLOSE_TIMEOUT)
-        self._arrived: WeakKeyDictionary[object, float] = WeakKeyDictionary()
-        self._upgraded: WeakKeyDictionary[object, bool] = WeakKeyDictionary()
+        self._upgraded: set[web.RequestHandler] = set()
+        self._waiting: dict[web.RequestHandler, float] = {}
 
     async def listen(self, bound: socket.socket, context: ssl.SSLContext | None) -> None:
         """Accept on a bound socket."""
@@ -128,10 +127,14 @@ class WebSocketListener:
 
     def sweep(self, now: float) -> None:
         """End connections whose HTTP handshake takes too long."""
-        for connection in self._server.connections:
-            since = self._arrived.setdefault(connection, now)
-            if connection not in self._upgraded and now - since > HANDSHAKE_TIMEOUT:
-                connection.force_close()
+        self._waiting = {
+            http: self._waiting.get(http, now)
+            for http in self._server.connections
+            if http not in self._upgraded
+        }
+        for http, since in self._waiting.items():
+            if now - since > HANDSHAKE_TIMEOUT:
+                http.force_close()
 
     async def close(self) -> None:
         """Stop listening and end what is open."""
@@ -162,8 +165,11 @@ class WebSocketListener:
         except BaseException:
             self._receiver.closed(connection)
             raise
-        self._upgraded[request.protocol] = True
-        await connection.serve()
+        self._upgraded.add(request.protocol)
+        try:
+            await connection.serve()
+        finally:
+            self._upgraded.discard(request.protocol)
 
 
 class WebSocketClient:

@@ -73,11 +73,13 @@ class Party:
         return Target(bound.transport, bound.host, bound.port, tls_name)
 
     def answer_all(self, status: int = 200, *, door: Door = Door.PROVIDER) -> None:
-        """Answer every request of a door at once."""
+        """Answer every request of a door at once, granting what it asks for."""
 
         def answer(event: RequestReceived | CancelReceived | AckMissing) -> None:
             if isinstance(event, RequestReceived) and event.transaction is not None:
                 response = response_to(event.request, status, to_tag="tag")
+                if event.request.expires is not None:
+                    response.headers.set("Expires", str(event.request.expires))
                 self.endpoint.respond(event.transaction, response)
 
         self.endpoint.on_request[door] = answer
