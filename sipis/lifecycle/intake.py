@@ -54,7 +54,7 @@ def check_targets(app: str, targets: Sequence[PushTarget], settings: Settings) -
         raise FieldError("app_id", "is not configured")
     accounts = {PushService.APNS: configured.apns, PushService.FCM: configured.fcm}
     for number, target in enumerate(targets):
-        if accounts[target.provider] is None:
+        if accounts[target.provider] is None and not configured.trial:
             raise FieldError(f"targets.{number}.provider", "is not configured for this app")
 
 
