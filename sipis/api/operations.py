@@ -61,5 +61,5 @@ OPERATIONS: Final = (
     Operation("decline", "POST", f"{_INSTANCE}/calls/{{call}}/decline", "Decline without SIP",
               "instance secret", schema.CallAnswer),
     Operation("push_test", "POST", f"{_INSTANCE}/push-test", "Send a test push", "instance secret",
-              schema.PushTestAnswer, schema.PushTestBody),
+              schema.PushTestAnswer),
 )  # fmt: skip

@@ -192,12 +192,6 @@ class VerifyBody(_Body):
     code: Text
 
 
-class PushTestBody(_Body):
-    """Which kind of target the test push goes to."""
-
-    kind: Literal["alert", "data"] = "alert"
-
-
 class RelayAnswer(_Body):
     """How the app registers at this server."""
 
@@ -287,7 +281,6 @@ class MessagesAnswer(_Body):
 
 
 class PushTestAnswer(_Body):
-    """What the push services said to a test push."""
+    """How many targets the push services took a test push for; VoIP targets get none."""
 
     accepted: int
-    failed: tuple[str, ...]

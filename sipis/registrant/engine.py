@@ -43,7 +43,7 @@ class Registrant:
         """`entropy(n)` gives n random bytes, `jitter()` a number from 0 up to 1."""
         self._rooms = rooms
         self._supervisor = Supervisor("registrant", rooms.clock)
-        self.sources = Sources(settings.provider)
+        self.sources = Sources(settings.provider, settings.providers)
         self._politeness = Politeness(settings.provider)
         for domain, provider in settings.providers.items():
             self._politeness.desk(domain)

@@ -22,8 +22,12 @@ MOST_PER_REGISTRAR: Final = registrars.MOST_SOURCES
 class Sources:
     """The learnt addresses of every registrar in use, in memory and soon after in the store."""
 
-    def __init__(self, provider: Callable[[str], ProviderSettings]) -> None:
+    def __init__(
+        self, provider: Callable[[str], ProviderSettings], with_extra: Iterable[str] = ()
+    ) -> None:
+        """`with_extra` names the providers whose settings may hold extra sources."""
         self._provider = provider
+        self._with_extra = tuple(with_extra)
         self._seen: dict[str, dict[str, float]] = {}
         self._unwritten: dict[str, set[str]] = {}
 
@@ -46,6 +50,13 @@ class Sources:
         """Whether a request from this IP literal may be for an instance of the registrar."""
         literal = plain(host)
         return literal in self._seen.get(registrar, ()) or self._is_extra(registrar, literal)
+
+    def registrars_of(self, host: str) -> list[str]:
+        """The registrars for whose instances this IP literal may speak."""
+        literal = plain(host)
+        learnt = [registrar for registrar, seen in self._seen.items() if literal in seen]
+        extra = [it for it in self._with_extra if it not in learnt and self._is_extra(it, literal)]
+        return learnt + extra
 
     def take_unwritten(self) -> dict[str, set[str]]:
         """What the store does not know yet; the caller writes it down."""

@@ -1,0 +1,208 @@
+"""The server: all rooms made, joined, started in order and stopped in the reverse of it.
+
+Refuses to serve before what expired meanwhile has been destroyed, and to stop while it is asked to
+drain and phones still ring.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from typing import Self
+
+import structlog
+
+from sipis.api.admin import AdminHandlers
+from sipis.api.inbox import InboxHandlers
+from sipis.api.instances import InstanceHandlers
+from sipis.api.keys import AppKeys, KeyFile
+from sipis.api.server import HttpListener, admin_app, public_app
+from sipis.app.joints import Fates, KnownSources, LateObserver
+from sipis.app.rooms import Ground, open_ground
+from sipis.app.upkeep import Charges, Upkeep
+from sipis.clock import Clock, SystemClock
+from sipis.config import Settings
+from sipis.errors import ConfigError
+from sipis.lifecycle.service import Lifecycle
+from sipis.observe.health import Health
+from sipis.push.dispatcher import Dispatcher
+from sipis.registrant.dispatch import Rooms
+from sipis.registrant.engine import Registrant
+from sipis.relay.service import Relay, Surroundings
+from sipis.sip.flow import Door, Transport
+
+_log = structlog.get_logger("app")
+
+
+class Server:
+    """One server; use it as an async context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        entropy: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Nothing is opened before the server is entered."""
+        self._settings = settings
+        self._clock = clock or SystemClock()
+        self._entropy = entropy
+        self._open = AsyncExitStack()
+        self.health = Health()
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        _log.info("stopping")
+        await self._open.aclose()
+        _log.info("stopped")
+
+    @property
+    def api_port(self) -> int:
+        """The port of the app API."""
+        return self._api.port
+
+    @property
+    def admin_port(self) -> int:
+        """The port of the admin listener."""
+        return self._admin.port
+
+    async def drain(self, hurry: asyncio.Event) -> None:
+        """Take no new calls and let the ringing ones end, unless somebody hurries."""
+        _log.info("draining")
+        self.health.drain()
+        async with asyncio.TaskGroup() as group:
+            drained = group.create_task(self._relay.drain())
+            hurried = group.create_task(hurry.wait())
+            await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
+            drained.cancel()
+            hurried.cancel()
+
+    async def _start(self) -> None:
+        self.health.await_part("rooms")
+        self._ground = ground = await open_ground(
+            self._settings, self._clock, self._entropy, self._open
+        )
+        self._app_keys = AppKeys(self._settings.apps)
+        self._admin_token = self._read_admin_token()
+        self._join(ground)
+        await self._lifecycle.recover()
+        await ground.endpoint.start()
+        self._open.push_async_callback(ground.endpoint.stop)
+        await self._run_rooms(ground)
+        await self._listen(ground)
+        self.health.part_works("rooms")
+        _log.info("serving", port=self.api_port)
+
+    def _join(self, ground: Ground) -> None:
+        """Make the upper rooms and introduce them to each other."""
+        settings, clock, store = self._settings, self._clock, ground.store
+        self._lifecycle = Lifecycle(
+            store=store, vault=ground.vault, clock=clock, settings=settings,
+            policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
+        )  # fmt: skip
+        self._dispatcher = ground.dispatcher(clock, self._entropy)
+        self._dispatcher.fates = Fates(self._lifecycle, ground, clock)
+        self._registrant = Registrant(
+            Rooms(store, ground.vault, ground.endpoint, ground.resolver, clock), settings,
+            LateObserver(lambda: self._lifecycle), entropy=self._entropy, metrics=ground.metrics,
+        )  # fmt: skip
+        self._lifecycle.join(self._registrant, self._dispatcher)
+        self._relay = self._make_relay(ground, self._dispatcher)
+        endpoint = ground.endpoint
+        endpoint.on_request[Door.PROVIDER] = self._relay.provider_door
+        endpoint.on_request[Door.APP] = self._relay.app_door
+        endpoint.trusted = self._relay.trusts
+        endpoint.on_flow_closed.append(self._relay.flow_closed)
+
+    def _make_relay(self, ground: Ground, dispatcher: Dispatcher) -> Relay:
+        return Relay(Surroundings(
+            sip=ground.endpoint, names=ground.resolver, store=ground.store, vault=ground.vault,
+            clock=self._clock, settings=self._settings, metrics=ground.metrics,
+            announcer=dispatcher, sources=KnownSources(self._registrant.sources),
+            proofs=self._lifecycle, entropy=self._entropy,
+        ))  # fmt: skip
+
+    async def _run_rooms(self, ground: Ground) -> None:
+        """Start every room's own work; on the way out each is asked to stop before it is left."""
+        group = await self._open.enter_async_context(asyncio.TaskGroup())
+        upkeep = Upkeep(self._charges(ground), self._clock)
+        group.create_task(ground.endpoint.run())
+        tasks = [
+            group.create_task(room)
+            for room in (
+                self._dispatcher.run(self._settings.apps),
+                self._lifecycle.run(),
+                self._registrant.run(),
+                self._relay.run(),
+                upkeep.run(),
+            )
+        ]
+
+        async def leave() -> None:
+            await self._registrant.stop()
+            await ground.endpoint.stop()
+            for task in tasks:
+                task.cancel()
+
+        self._open.push_async_callback(leave)
+
+    async def _listen(self, ground: Ground) -> None:
+        settings, metrics = self._settings, ground.metrics
+        instances = InstanceHandlers(
+            self._lifecycle, self._app_keys, lambda: settings.apps, self._clock, self._relay_uris
+        )
+        inbox = InboxHandlers(self._lifecycle, self._relay)
+        handlers = instances.handlers() | inbox.handlers()
+        self._api = HttpListener(
+            public_app(settings.api, handlers, self._clock, metrics), settings.api, "api"
+        )
+        operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._clock)
+        self._admin = HttpListener(
+            admin_app(operators, self._admin_token, self._clock, metrics), settings.admin, "admin"
+        )
+        for listener in (self._admin, self._api):
+            await listener.start()
+            self._open.push_async_callback(listener.stop)
+
+    def _charges(self, ground: Ground) -> Charges:
+        return Charges(
+            store=ground.store,
+            endpoint=ground.endpoint,
+            app_keys=self._app_keys,
+            admin_token=self._admin_token,
+            certificates=ground.certificates,
+            metrics=ground.metrics,
+            health=self.health,
+            calls=lambda: self._relay.calls_now,
+        )
+
+    def _read_admin_token(self) -> KeyFile:
+        path = self._settings.admin.token_file
+        if path is None:
+            raise ConfigError("admin.token_file", "is needed")
+        return KeyFile(path)
+
+    def _relay_uris(self) -> tuple[str, ...]:
+        """Where apps register: what the operator says, else the app listeners as they are."""
+        if self._settings.sip.relay_uris:
+            return self._settings.sip.relay_uris
+        bound = [it for it in self._ground.endpoint.listening if it.door is Door.APP]
+        bound.sort(key=lambda it: _PREFERENCE.index(it.transport))
+        return tuple(
+            f"sip:{_bracketed(it.host)}:{it.port};transport={it.transport.value}" for it in bound
+        )
+
+
+_PREFERENCE = [Transport.TLS, Transport.WSS, Transport.TCP, Transport.WS, Transport.UDP]
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
