@@ -200,7 +200,7 @@ class Lifecycle:
             self._spawn("unauthorized", lambda: self._tell(n, PushEvent.EXPIRING))
 
     def on_proven(self, n: int, realm: str) -> None:
-        """The password has succeeded in this realm: it is retired where the app's policy wants it."""
+        """The password has succeeded in this realm: the app's policy may retire it."""
         self._spawn("retire password", lambda: self._retire_password(n, realm))
 
     def on_unopenable(self, n: int) -> None:

@@ -1,0 +1,216 @@
+import asyncio
+
+import pytest
+
+from sipis.errors import KeyGone, StoreError
+from sipis.lifecycle import Deleted
+from sipis.model import DeletionReason, PushEvent
+from sipis.store import erasure, gone, lookup, receipts, slots
+from tests.support.lifecycle import House
+
+
+async def sealed_of(house: House, n: int) -> lookup.Sealed:
+    sealed = await house.store.read(lookup.sealed, n, house.clock.wall())
+    assert sealed is not None
+    return sealed
+
+
+def note_erasures(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = erasure.erase
+
+    def erase(*args: object, **kwargs: object) -> object:
+        house.journal.append("row erased")
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(erasure, "erase", erase)
+
+
+async def test_a_deletion_takes_its_steps_in_the_one_order(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+    house.journal.clear()
+    house.note("key destroyed", house.vault, "destroy")
+    house.note("logs emptied", house.store, "checkpoint")
+    note_erasures(house, monkeypatch)
+    await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    assert house.journal == [
+        "farewells written",
+        "key destroyed",
+        "row erased",
+        "logs emptied",
+        "farewells sent",
+    ]
+
+
+async def test_after_the_answer_nothing_opens_and_nothing_of_the_row_is_left(house: House) -> None:
+    enabled = await house.enable()
+    row, sealed = enabled.row, await sealed_of(house, enabled.row.n)
+    deleted = await house.lifecycle.disable(row.id, enabled.secret)
+    assert deleted is not None
+    assert not deleted.pending
+    with pytest.raises(KeyGone):
+        house.vault.open_account(sealed)
+    assert await house.row(enabled) is None
+    on_disk = house.bytes_on_disk()
+    for trace in (sealed.credential, sealed.targets, bytes.fromhex(row.contact_token)):
+        assert trace not in on_disk
+    assert await house.store.read(slots.owed) == []
+    assert house.registrations.sent == [f"farewell {row.n}"]
+
+
+async def test_with_row_erasure_failing_the_key_is_dead_and_the_row_goes_later(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+    sealed = await sealed_of(house, enabled.row.n)
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(house.store, "write", full)
+    monkeypatch.setattr(house.store, "checkpoint", full)
+    deleted = await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    assert deleted is not None
+    assert deleted.pending
+    with pytest.raises(KeyGone):
+        house.vault.open_account(sealed)
+    assert await house.row(enabled) is not None
+    monkeypatch.undo()
+    await house.clock.advance(60)
+    assert await house.row(enabled) is None
+    assert await house.lifecycle.receipt(enabled.row.commitment) == deleted.receipt
+
+
+async def test_the_receipt_opens_with_what_the_app_got_and_tells_a_whole_minute(
+    house: House,
+) -> None:
+    enabled = await house.enable()
+    deleted = await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    assert deleted is not None
+    assert deleted.receipt.commitment == enabled.opening.commitment
+    assert deleted.receipt.reason is DeletionReason.DISABLED
+    assert deleted.receipt.destroyed_at % 60 == 0
+    assert await house.lifecycle.receipt(enabled.opening.commitment) == deleted.receipt
+    assert await house.lifecycle.receipt(bytes(32)) is None
+
+
+async def test_a_repeated_delete_gets_the_same_receipt_for_a_day(house: House) -> None:
+    enabled = await house.enable()
+    first = await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    await house.clock.advance(3600)
+    assert await house.lifecycle.disable(enabled.row.id, enabled.secret) == first
+    assert await house.lifecycle.disable(enabled.row.id, "wrong") is None
+    house.clock.jump(86_400)
+    stone = await house.store.read(gone.by_id, enabled.row.id, house.clock.wall())
+    assert stone is None
+
+
+async def test_deletes_at_the_same_time_agree_on_one_receipt(house: House) -> None:
+    enabled = await house.enable()
+    row, secret = enabled.row, enabled.secret
+    answers = await asyncio.gather(
+        house.lifecycle.disable(row.id, secret),
+        house.lifecycle.delete(row.id),
+        house.lifecycle.disable(row.id, secret),
+    )
+    assert None not in answers
+    kept = await house.lifecycle.receipt(row.commitment)
+    assert {answer.receipt for answer in answers if answer} == {kept}
+
+
+async def test_a_caller_who_goes_away_does_not_stop_the_deletion(house: House) -> None:
+    for turns in range(12):
+        enabled = await house.enable()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(house.lifecycle.disable(enabled.row.id, enabled.secret))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+        await house.clock.advance(1)
+        begun = turns > 1
+        assert not begun or not house.vault.holds(enabled.row)
+
+
+async def test_last_words_that_take_too_long_do_not_keep_the_key_alive(house: House) -> None:
+    enabled = await house.enable()
+    house.registrations.stuck = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(house.lifecycle.disable(enabled.row.id, enabled.secret))
+        await house.clock.advance(0.5)
+        assert house.vault.holds(enabled.row)
+        await house.clock.advance(0.6)
+    assert isinstance(task.result(), Deleted)
+    assert not house.vault.holds(enabled.row)
+    assert house.registrations.sent == []
+
+
+async def test_a_key_that_cannot_be_overwritten_leaves_the_row_and_says_so(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+
+    async def broken(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(house.vault, "destroy", broken)
+    with pytest.raises(OSError, match="Input/output"):
+        await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    monkeypatch.undo()
+    assert await house.row(enabled) is not None
+    assert await house.lifecycle.disable(enabled.row.id, enabled.secret) is not None
+
+
+async def test_a_key_that_moved_while_its_row_was_being_erased_dies_as_well(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+    stale = enabled.row
+    renewed = await house.lifecycle.refresh(stale, None, ())
+    assert renewed is not None
+    await house.lifecycle._destruction.destroy([stale], DeletionReason.ADMIN)
+    assert renewed.slot != stale.slot
+    assert not house.vault.holds(renewed)
+    assert await house.store.read(slots.owed) == []
+
+
+async def test_the_operator_deletes_without_the_secret_and_whole_apps(house: House) -> None:
+    one, two = await house.enable(), await house.enable(targets=())
+    deleted = await house.lifecycle.delete(one.row.id)
+    assert deleted is not None
+    assert deleted.receipt.reason is DeletionReason.ADMIN
+    assert await house.lifecycle.delete(one.row.id) is None
+    assert await house.lifecycle.remove_app(two.row.app) == 1
+    receipt = await house.lifecycle.receipt(two.row.commitment)
+    assert receipt is not None
+    assert receipt.reason is DeletionReason.APP_REMOVED
+
+
+async def test_only_an_app_that_did_not_ask_for_the_end_is_told(house: House) -> None:
+    disabled = await house.enable()
+    await house.lifecycle.disable(disabled.row.id, disabled.secret)
+    await house.enable(ttl=60.0)
+    await house.clock.advance(62)
+    events = house.announcer.events()
+    assert events.count(PushEvent.EXPIRED) == 1
+
+
+async def test_thousands_die_together_keys_first(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [(await house.enable(targets=(), ttl=60.0)).row for _ in range(1200)]
+    house.journal.clear()
+    house.note("keys destroyed", house.vault, "destroy")
+    note_erasures(house, monkeypatch)
+    await house.clock.advance(61)
+    assert house.journal[:5] == [
+        "farewells written",
+        "keys destroyed",
+        "row erased",
+        "row erased",
+        "row erased",
+    ]
+    assert not any(house.vault.holds(row) for row in rows)
+    assert await house.store.read(slots.expired_holders, house.clock.wall(), 1) == []
+    stored = [await house.store.read(receipts.get, row.commitment) for row in rows[::400]]
+    assert all(receipt and receipt.reason == "expired" for receipt in stored)
