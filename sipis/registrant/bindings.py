@@ -21,16 +21,25 @@ from sipis.sip.uri import SipUri
 METHOD: Final = "REGISTER"
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
 _EXPIRES: Final = re.compile(r';[ \t]*+expires[ \t]*+=[ \t]*+"?+([0-9]{1,10})', re.IGNORECASE)
+_SIMPLE_AOR: Final = re.compile(
+    r"(sips?:[^\x00-\x20\x7f<>\":;?@]++@)([A-Za-z0-9.\-]++(?:[:;].*+)?)"
+)
 _SERVICE_ROUTES: Final = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where an account registers. `next_hop` is what gets resolved, `uri` the Request-URI."""
+    """Where an account registers. `next_hop` is what gets resolved, `uri` the Request-URI.
+
+    `home` is the host of the AoR; `key` names the next hop, so that what was found out about it can
+    be kept. No part of it belongs to one account.
+    """
 
     uri: str
     domain: str
+    home: str
     next_hop: SipUri
+    key: str
     route: str = ""
 
     @property
@@ -80,9 +89,9 @@ class Grant:
 
 def place_of(account: Account) -> Place:
     """Where this account registers; raises RemoteProtocolError when its URIs are no SIP URIs."""
-    aor = SipUri.parse(account.aor)
-    home = f"{aor.scheme}:{aor.hostport}"
-    return _place(account.registrar or home, account.outbound_proxy or "", aor.transport or "")
+    user, home = _split(account.aor)
+    scheme = user.partition(":")[0]
+    return _place(scheme, home, account.registrar or "", account.outbound_proxy or "")
 
 
 def contact_uri(identity: Identity, host: str, port: int, transport: Transport) -> str:
@@ -104,7 +113,7 @@ def build_register(
 
     Raises LocalProtocolError when a text of the account cannot stand in a header.
     """
-    aor = address_of_record(account.aor)
+    aor = address_of_record(account.aor, place)
     display = f"{quote(account.display_name)} " if account.display_name else ""
     headers = [
         ("Max-Forwards", "70"),
@@ -124,11 +133,9 @@ def build_register(
     return Request.build(METHOD, place.uri, headers)
 
 
-def address_of_record(aor: str) -> str:
+def address_of_record(aor: str, place: Place) -> str:
     """The AoR as From and To carry it: no port, no parameters (RFC 3261 table 1, 10.2)."""
-    uri = SipUri.parse(aor)
-    user = "" if uri.user is None else f"{uri.user}@"
-    return f"{uri.scheme}:{user}{format_hostport(uri.host, None)}"
+    return f"{_split(aor)[0]}{place.home}"
 
 
 def read_grant(response: Response, identity: Identity, requested: int) -> Grant:
@@ -196,16 +203,36 @@ def _urn(token: str) -> str:
     return f"urn:uuid:{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:32]}"
 
 
+def _split(aor: str) -> tuple[str, str]:
+    """`sip:user@` and the rest; raises RemoteProtocolError when the AoR is no SIP URI.
+
+    The rest is what many accounts share and is worth keeping parsed; the user never is.
+    """
+    simple = _SIMPLE_AOR.fullmatch(aor)
+    if simple is not None:
+        return simple[1], simple[2]
+    uri = SipUri.parse(aor)
+    user = "" if uri.user is None else f"{uri.user}@"
+    return f"{uri.scheme}:{user}", f"{uri.hostport}{uri.params}"
+
+
 @lru_cache(maxsize=1024)
-def _place(registrar: str, proxy: str, transport: str) -> Place:
-    home = SipUri.parse(registrar)
-    next_hop = SipUri.parse(proxy) if proxy else home
-    if transport and next_hop.transport is None:
-        next_hop = next_hop.with_params(next_hop.params.with_("transport", transport))
-    if home.scheme == "sips" and next_hop.scheme == "sip":
+def _place(scheme: str, home: str, registrar: str, proxy: str) -> Place:
+    aor = SipUri.parse(f"{scheme}:{home}")
+    own = SipUri.parse(registrar) if registrar else aor
+    next_hop = SipUri.parse(proxy) if proxy else own
+    if aor.transport and next_hop.transport is None:
+        next_hop = next_hop.with_params(next_hop.params.with_("transport", aor.transport))
+    if own.scheme == "sips" and next_hop.scheme == "sip":
         next_hop = _secured(next_hop)
-    uri = f"{home.scheme}:{home.hostport}"
-    return Place(uri, home.host.lower(), next_hop, _route(proxy))
+    return Place(
+        uri=f"{own.scheme}:{own.hostport}",
+        domain=own.host.lower(),
+        home=format_hostport(aor.host, None),
+        next_hop=next_hop,
+        key=str(next_hop),
+        route=_route(proxy),
+    )
 
 
 def _secured(uri: SipUri) -> SipUri:

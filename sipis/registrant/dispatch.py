@@ -29,6 +29,11 @@ from sipis.transport.endpoint import Endpoint
 from sipis.transport.targets import Target, share_of
 from sipis.vault import OpenedAccount, Vault
 
+KEPT_FOR: Final = 5.0
+"""Seconds for which a registrar's only address is kept without a look-up."""
+
+MOST_KEPT: Final = 4096
+
 _log: Final = structlog.get_logger("registrant")
 
 
@@ -67,6 +72,8 @@ class Opening:
         self._sources = sources
         self._provider = provider
         self._expires = expires
+        self._kept: dict[tuple[str, str], tuple[float, Way]] = {}
+        self._flows: dict[Target, Flow] = {}
 
     def open(self, claim: Claim) -> OpenedAccount | Result | None:
         """The opened account; None when its key is gone, a Result when its record is broken."""
@@ -90,12 +97,9 @@ class Opening:
             return Result(Outcome.MISFIT)
         except (TransportError, FieldError):
             return Result(Outcome.UNREACHABLE)
-        doubtful = is_doubtful(claim)
-        waits = [way.gate.wait(now, doubtful=doubtful) for way in ways]
-        passable = [way for way, wait in zip(ways, waits, strict=True) if wait is None]
-        if not passable:
-            shortest = min(wait for wait in waits if wait is not None)
-            return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)
+        passable = _passable(ways, now, doubtful=is_doubtful(claim))
+        if isinstance(passable, Result):
+            return passable
         wanted = opened.account.expires or self._expires
         return Order(
             claim=claim,
@@ -109,9 +113,24 @@ class Opening:
         )
 
     async def ways(self, registrar: str, place: Place) -> list[Way]:
-        """The addresses of a registrar in order of trial, learnt as sources of its requests."""
-        targets = await self._rooms.resolver.resolve(place.next_hop)
-        now, ways = self._rooms.clock.wall(), []
+        """The addresses of a registrar in order of trial, learnt as sources of its requests.
+
+        A single address is kept for a moment, so that a crowd of phones asks once; where there are
+        several, each phone gets its own order by weight (RFC 2782).
+        """
+        kept = self._kept.get((registrar, place.key))
+        now = self._rooms.clock.wall()
+        if kept is not None and now - KEPT_FOR < kept[0] <= now:
+            return [kept[1]]
+        ways = await self._find_ways(registrar, place, now)
+        if len(ways) == 1:
+            if len(self._kept) >= MOST_KEPT:
+                self._kept.clear()
+            self._kept[registrar, place.key] = (now, ways[0])
+        return ways
+
+    async def _find_ways(self, registrar: str, place: Place, now: float) -> list[Way]:
+        targets, ways = await self._rooms.resolver.resolve(place.next_hop), []
         for target in targets:
             self._sources.learn(registrar, target.host, now)
             gate = self._politeness.known_gate(target.host)
@@ -131,8 +150,20 @@ class Opening:
         provider = self._provider(registrar)
         udp = target.transport is Transport.UDP
         policy = provider.udp_source if udp else provider.flows
+        if udp and policy == "shared":
+            return await self._shared_flow(target)
         share = share_of(policy, token)
         return await self._rooms.endpoint.flow_to(target, share=share, provider=registrar)
+
+    async def _shared_flow(self, target: Target) -> Flow:
+        """The flow from the door's own socket: it lasts as long as the process."""
+        flow = self._flows.get(target)
+        if flow is None:
+            flow = await self._rooms.endpoint.flow_to(target)
+            if len(self._flows) >= MOST_KEPT:
+                self._flows.clear()
+            self._flows[target] = flow
+        return flow
 
     async def _desk(self, registrar: str) -> Desk:
         desk = self._politeness.desk(registrar)
@@ -141,6 +172,16 @@ class Opening:
             known = await self._rooms.store.read(registrars.get, registrar)
             desk.min_expires = max(desk.min_expires, known.min_expires if known else 0)
         return desk
+
+
+def _passable(ways: list[Way], now: float, *, doubtful: bool) -> list[Way] | Result:
+    """The ways whose gates are open, or the shortest wait."""
+    waits = [way.gate.wait(now, doubtful=doubtful) for way in ways]
+    passable = [way for way, wait in zip(ways, waits, strict=True) if wait is None]
+    if passable:
+        return passable
+    shortest = min(wait for wait in waits if wait is not None)
+    return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)
 
 
 def sealed_of(claim: Claim) -> Sealed:

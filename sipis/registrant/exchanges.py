@@ -219,28 +219,24 @@ class Exchanges:
     def _registered(
         self, claim: Claim, result: Result, decision: Decision, exchange: Exchange
     ) -> Settlement:
-        trace = exchange.trace()
-        binding, flow = trace.to_binding(), exchange.flow
+        trace, old, flow = exchange.trace(), exchange.order.trace, exchange.flow
         assert flow is not None
-        if exchange.moved or not self._rooms.endpoint.is_open(flow):
+        number = self._number(flow)
+        if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(flow)):
             decision = replace(decision, next_attempt_at=self._soon(moved=exchange.moved))
         self._continuity.used(flow, decision.bound_until)
-        return replace(
-            settlements.settlement_of(claim, result, decision),
-            granted=result.granted,
-            binding=None if binding == claim.binding else binding,
-            nonce_count=trace.nonce.count if trace.nonce else 0,
-            flow=self._number(flow),
+        binding = None if trace.says_the_same(old) else trace.to_binding()
+        uses = trace.nonce.count if trace.nonce else 0
+        return settlements.registered(
+            claim, result, decision, binding=binding, uses=uses, flow=number
         )
 
     def _not_registered(
         self, claim: Claim, result: Result, decision: Decision, exchange: Exchange | None
     ) -> Settlement:
-        """The binding that may still live stays as it was."""
         flow = exchange.flow if exchange else None
-        settlement = settlements.settlement_of(claim, result, decision)
         number = self._number(flow) if flow and decision.bound_until else 0
-        return replace(settlement, granted=claim.granted, flow=number)
+        return settlements.failed(claim, result, decision, number)
 
     def _soon(self, *, moved: bool) -> float:
         delay = MOVE_DELAY if moved else FLOW_SPREAD

@@ -5,7 +5,7 @@ Refuses clocks: `now` is an argument.
 
 from sipis.model import InstanceState
 from sipis.registrant.schedule import Decision, Facts, Outcome, Result
-from sipis.store.schedule import Claim, Settlement
+from sipis.store.schedule import Binding, Claim, Settlement
 
 
 def facts_of(claim: Claim) -> Facts:
@@ -19,8 +19,34 @@ def facts_of(claim: Claim) -> Facts:
     )
 
 
-def settlement_of(claim: Claim, result: Result, decision: Decision) -> Settlement:
-    """The decision as the store takes it; the binding's traces are added by whoever has them."""
+def registered(
+    claim: Claim,
+    result: Result,
+    decision: Decision,
+    *,
+    binding: Binding | None,
+    uses: int,
+    flow: int,
+) -> Settlement:
+    """A binding that stands; `binding` None leaves its traces as they were."""
+    return Settlement(
+        n=claim.n,
+        generation=claim.generation,
+        cseq=claim.cseq,
+        next_attempt_at=decision.next_attempt_at,
+        state=decision.state,
+        reason=decision.reason,
+        last_status=result.status,
+        granted=result.granted,
+        bound_until=decision.bound_until,
+        binding=binding,
+        nonce_count=uses,
+        flow=flow,
+    )
+
+
+def failed(claim: Claim, result: Result, decision: Decision, flow: int) -> Settlement:
+    """A failure; the binding that may still live stays as it was, on `flow` if on any."""
     return Settlement(
         n=claim.n,
         generation=claim.generation,
@@ -31,7 +57,9 @@ def settlement_of(claim: Claim, result: Result, decision: Decision) -> Settlemen
         last_status=result.status,
         failures=decision.failures,
         refusals=decision.refusals,
+        granted=claim.granted,
         bound_until=decision.bound_until or None,
+        flow=flow,
     )
 
 

@@ -6,6 +6,7 @@ of this went over the wire.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Final
 
 from sipis.errors import RemoteProtocolError, VaultError
@@ -45,6 +46,16 @@ class Trace:
             place = f"{self.transport.value} {local} {contact}"
         return Binding(nonce, self.service_route, place)
 
+    def says_the_same(self, other: "Trace") -> bool:
+        """Whether both make the same texts, as they do after most refreshes."""
+        return (
+            self.contact == other.contact
+            and self.local == other.local
+            and self.transport is other.transport
+            and self.service_route == other.service_route
+            and _same_nonce(self.nonce, other.nonce)
+        )
+
 
 def live_nonce(nonce: NonceState | None, count: int) -> NonceState | None:
     """The remembered nonce, so that its next use has this count."""
@@ -76,6 +87,20 @@ def _uncounted(nonce: NonceState) -> NonceState:
     return replace(nonce, count=0, cnonce=cnonce)
 
 
+def _same_nonce(one: NonceState | None, other: NonceState | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return (
+        one.nonce == other.nonce
+        and one.realm == other.realm
+        and one.algorithm is other.algorithm
+        and one.qop == other.qop
+        and one.opaque == other.opaque
+        and one.proxy is other.proxy
+        and not one.algorithm.is_session
+    )
+
+
 def _read_nonce(text: str) -> NonceState | None:
     try:
         return NonceState.from_text(text) if text else None
@@ -83,6 +108,7 @@ def _read_nonce(text: str) -> NonceState | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def _read_place(text: str) -> tuple[Transport | None, Address, Address]:
     words = text.split(" ")
     try:
