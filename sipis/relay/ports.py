@@ -74,9 +74,15 @@ class Announcer(Protocol):
     """The push dispatcher."""
 
     async def announce(
-        self, notification: Notification, targets: Sequence[AddressedTarget]
+        self,
+        notification: Notification,
+        targets: Sequence[AddressedTarget],
+        on_accepted: Callable[[], None] | None = None,
     ) -> Report:
-        """Push to all targets of one instance by the notification's deadline; never raises."""
+        """Push to all targets of one instance by the notification's deadline; never raises.
+
+        `on_accepted` is called once, as soon as a push service has taken the first push.
+        """
 
 
 class Sources(Protocol):

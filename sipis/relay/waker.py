@@ -75,9 +75,8 @@ class Waker:
         targets = self._addressed(found, opened)
         if not targets:
             return False
-        report = await self._announcer.announce(self._notification(found, opened, tidings), targets)
-        if report.accepted and on_accepted is not None:
-            on_accepted()
+        notification = self._notification(found, opened, tidings)
+        report = await self._announcer.announce(notification, targets, on_accepted)
         return report.accepted > 0
 
     def _notification(self, found: Found, opened: Targets, tidings: Tidings) -> Notification:

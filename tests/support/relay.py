@@ -7,7 +7,7 @@ moves it; what comes over the sockets is awaited, within PATIENCE.
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,13 +61,18 @@ class Dispatcher:
         self._news = asyncio.Condition()
 
     async def announce(
-        self, notification: Notification, targets: Sequence[AddressedTarget]
+        self,
+        notification: Notification,
+        targets: Sequence[AddressedTarget],
+        on_accepted: Callable[[], None] | None = None,
     ) -> Accepted:
         async with self._news:
             self.sent.append(notification)
             self._news.notify_all()
         if self.held is not None:
             await self.held.wait()
+        if self.accepts and on_accepted is not None:
+            on_accepted()
         return Accepted(len(targets) if self.accepts else 0)
 
     def events(self) -> list[PushEvent]:
