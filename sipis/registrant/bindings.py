@@ -147,11 +147,10 @@ def read_grant(response: Response, identity: Identity, requested: int) -> Grant:
     mine = _own_contact(response.headers.get_all("contact"), identity)
     if mine is None:
         return Grant(0)
-    stated = _EXPIRES.search(mine, mine.rfind(">") + 1)
-    if stated is not None:
-        return Grant(int(stated[1]), _service_route(response))
-    expires = response.expires
-    return Grant(requested if expires is None else expires, _service_route(response))
+    stated = _stated_expires(mine)
+    if stated is None:
+        stated = requested if response.expires is None else response.expires
+    return Grant(stated, _service_route(response))
 
 
 def _own_contact(lines: Sequence[str], identity: Identity) -> str | None:
@@ -166,8 +165,14 @@ def _own_contact(lines: Sequence[str], identity: Identity) -> str | None:
 
 def _seconds_of(contact: str) -> int:
     """A Contact of ours that is on its way out never hides the living one beside it."""
-    stated = _EXPIRES.search(contact, contact.rfind(">") + 1)
-    return int(stated[1]) if stated else 1
+    stated = _stated_expires(contact)
+    return 1 if stated is None else stated
+
+
+def _stated_expires(contact: str) -> int | None:
+    """The `expires` behind the URI; a +sip.instance after it has angle brackets of its own."""
+    stated = _EXPIRES.search(contact, contact.find(">") + 1)
+    return None if stated is None else int(stated[1])
 
 
 def _service_route(response: Response) -> tuple[str, ...]:

@@ -148,6 +148,11 @@ def test_what_we_asked_for_counts_when_nothing_is_said() -> None:
     assert read_grant(ok(mine()), ME, 3600).seconds == 3600
 
 
+def test_the_expires_before_an_echoed_instance_id_counts() -> None:
+    echoed = f';expires=20;+sip.instance="<{ME.urn}>"'
+    assert read_grant(ok(mine(echoed)), ME, 3600).seconds == 20
+
+
 def test_joined_contacts_and_quoted_expires_are_read() -> None:
     joined = f'<sip:x@198.51.100.1>;expires=5, {mine()};q=0.5;EXPIRES = "120"'
     assert read_grant(ok(joined), ME, 3600).seconds == 120
