@@ -105,6 +105,10 @@ class Connections:
         connection = self._table.get(flow)
         return connection.last_received if connection else NEVER
 
+    def alike(self, flow: Flow) -> int:
+        """How many connections of the same door and transport are open."""
+        return self._table.alike(flow)
+
     def admit(self, connection: Connection) -> bool:
         """Take a connection in; False when there are too many."""
         if not self._table.add(connection):

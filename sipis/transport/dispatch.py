@@ -33,7 +33,7 @@ _log = structlog.get_logger("transport")
 class RequestHandler(Protocol):
     """Takes the requests of one door, what cancels them, and final responses that lack an ACK."""
 
-    def __call__(self, event: RequestReceived | CancelReceived | AckMissing) -> None:
+    def __call__(self, event: RequestReceived | CancelReceived | AckMissing, /) -> None:
         """Act on it; answer through the endpoint, now or later."""
 
 

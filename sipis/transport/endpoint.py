@@ -269,7 +269,9 @@ class Endpoint:
 
     def opened(self, connection: Connection) -> bool:
         """Admit a connection unless there are too many."""
-        return self._connections.admit(connection)
+        admitted = self._connections.admit(connection)
+        self._show_flows(connection.flow)
+        return admitted
 
     def broken(self, flow: Flow, problem: str) -> None:
         """Count a message that broke the rules."""
@@ -280,6 +282,7 @@ class Endpoint:
         """Fail what was sent over a connection that is gone, and tell who cares."""
         flow = connection.flow
         self._connections.remove(connection)
+        self._show_flows(flow)
         self._keepalive.forget(flow)
         self._stack.flow_closed(flow, self._clock.monotonic())
         for listener in self.on_flow_closed:
@@ -328,6 +331,10 @@ class Endpoint:
         connection = self._connections.get(flow)
         if connection is None or not connection.incoming:
             self._transmit(_PING, flow)
+
+    def _show_flows(self, flow: Flow) -> None:
+        number = self._connections.alike(flow)
+        self._metrics.gauge("flows", number, door=flow.door.value, transport=flow.transport.value)
 
     def _give_up(self, flow: Flow) -> None:
         connection = self._connections.get(flow)

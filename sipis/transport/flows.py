@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipis.errors import TransportError
-from sipis.sip.flow import Door, Flow
+from sipis.sip.flow import Door, Flow, Transport
 from sipis.transport.receiver import Connection
 from sipis.transport.targets import Target
 from sipis.transport.throttle import USUAL_RATE, Rate
@@ -35,6 +35,7 @@ class FlowTable:
         self._limits = limits
         self._open: dict[Flow, Connection] = {}
         self._per_source: Counter[str] = Counter()
+        self._per_kind: Counter[tuple[Door, Transport]] = Counter()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -50,21 +51,34 @@ class FlowTable:
         if connection.incoming and self._per_source[source] >= self._limits.per_source:
             return False
         self._open[connection.flow] = connection
+        self._per_kind[_kind(connection.flow)] += 1
         self._per_source[source] += connection.incoming
         return True
 
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
-        source = connection.flow.remote[0]
-        if self._open.pop(connection.flow, None) is None or not connection.incoming:
+        if self._open.pop(connection.flow, None) is None:
             return
-        self._per_source[source] -= 1
-        if self._per_source[source] <= 0:
-            del self._per_source[source]
+        self._per_kind[_kind(connection.flow)] -= 1
+        if connection.incoming:
+            self._free(connection.flow.remote[0])
 
     def get(self, flow: Flow) -> Connection | None:
         """The open connection of a flow."""
         return self._open.get(flow)
+
+    def alike(self, flow: Flow) -> int:
+        """How many connections of the same door and transport are open."""
+        return self._per_kind[_kind(flow)]
+
+    def _free(self, source: str) -> None:
+        self._per_source[source] -= 1
+        if self._per_source[source] <= 0:
+            del self._per_source[source]
+
+
+def _kind(flow: Flow) -> tuple[Door, Transport]:
+    return flow.door, flow.transport
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 
 import pytest
 import structlog
@@ -17,7 +18,7 @@ from sipis.sip.events import (
     RequestReceived,
     RequestTimedOut,
 )
-from sipis.sip.flow import Door, Transport
+from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.message import Request, Response, parse_message, response_to
 from sipis.transport.flows import Limits
 from sipis.transport.targets import Target
@@ -314,3 +315,66 @@ async def test_nothing_leaves_an_endpoint_that_was_stopped(start: Start) -> None
     flow = await ours.endpoint.flow_to(theirs.target())
     await ours.endpoint.stop()
     assert not ours.endpoint.is_open(flow)
+
+
+async def test_a_registered_udp_flow_is_kept_alive_and_an_unused_one_is_not(
+    start: Start, clock: ManualClock, peer: socket.socket
+) -> None:
+    ours, theirs = await start(UDP), await start(UDP)
+    theirs.answer_all()
+    await ours.endpoint.flow_to(Target(Transport.UDP, *peer.getsockname()))
+    inbox = await ask(ours, theirs, build_request(Expires="3600"))
+    flow = (await inbox.response()).flow
+    await clock.advance(120)
+    assert theirs.endpoint.last_received(_reverse(flow, theirs)) > clock.monotonic() - 30
+    with pytest.raises(BlockingIOError):
+        peer.recv(1)
+
+
+def _reverse(flow: Flow, party: Party) -> Flow:
+    """The flow as the other party sees it."""
+    socket_id = next(iter(party.endpoint._udp._sockets))
+    return replace(
+        flow, id=socket_id, local=flow.remote, remote=flow.local, listener="udp:127.0.0.1:0"
+    )
+
+
+async def test_a_response_that_tells_a_public_address_is_news_and_changes_the_contact(
+    start: Start, peer: socket.socket
+) -> None:
+    ours = await start(UDP)
+    news: list[Flow] = []
+    ours.endpoint.on_address_change.append(news.append)
+    flow = await ours.endpoint.flow_to(Target(Transport.UDP, *peer.getsockname()))
+    inbox = Inbox()
+    ours.endpoint.send(build_request(), flow, inbox)
+    request = parse_message(await receive(peer))
+    assert isinstance(request, Request)
+    via = request.via.with_param("received", "8.8.8.8").with_param("rport", "1234")
+    request.headers.set("Via", str(via))
+    peer.sendto(response_to(request, 401, to_tag="t").to_bytes(), flow.local)
+    await inbox.response()
+    assert news == [flow]
+    assert ours.endpoint.contact_address(flow) == ("8.8.8.8", 1234)
+
+
+async def test_an_advertised_address_stands_in_the_via(start: Start) -> None:
+    ours, theirs = await start(UDP, advertise="sip.example.com:5999"), await start(UDP)
+    await ask(ours, theirs, build_request())
+    via = (await theirs.provider.request()).request.via
+    assert (via.host, via.port, via.received) == ("sip.example.com", 5999, "127.0.0.1")
+
+
+async def test_open_connections_are_counted_by_door_and_transport(start: Start) -> None:
+    metrics = Metrics()
+    ours, theirs = await start(app=[TCP], metrics=metrics), await start()
+    flow = await theirs.endpoint.flow_to(ours.target())
+    theirs.endpoint.send(build_request("OPTIONS"), flow, Inbox())
+    event = await ours.app.request()
+    labels = {"door": "app", "transport": "tcp"}
+    assert metrics.registry.get_sample_value("sipis_flows", labels) == 1
+    ours.endpoint.close(event.flow)
+    async with asyncio.timeout(PATIENCE):
+        while ours.endpoint.is_open(event.flow):  # noqa: ASYNC110 - closing has no event
+            await asyncio.sleep(0)
+    assert metrics.registry.get_sample_value("sipis_flows", labels) == 0
