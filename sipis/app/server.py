@@ -121,6 +121,7 @@ class Server:
         endpoint.on_request[Door.APP] = self._relay.app_door
         endpoint.trusted = self._relay.trusts
         endpoint.on_flow_closed.append(self._relay.flow_closed)
+        self._lifecycle.on_ended.append(self._relay.instance_gone)
 
     def _make_relay(self, ground: Ground, dispatcher: Dispatcher) -> Relay:
         return Relay(Surroundings(

@@ -119,6 +119,9 @@ class Destruction:
         self, doomed: Sequence[Doomed], reason: DeletionReason, words: _LastWords
     ) -> list[Deleted]:
         await self._means.vault.destroy(doomed)
+        for listener in self._means.on_ended:
+            for one in doomed:
+                listener(one.n)
         moment = self._means.calendar.now()
         ends = [_End.of(one, reason, moment) for one in doomed]
         erased = await self._erase(ends)

@@ -38,6 +38,8 @@ class Means:
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     registrations: Registrations = field(init=False)
     announcer: Announcer = field(init=False)
+    on_ended: list[Callable[[int], None]] = field(default_factory=list)
+    """Told the number of an instance as soon as its keys are gone."""
 
     def name(self) -> str:
         """A fresh random name: 32 hex digits."""

@@ -96,6 +96,11 @@ class Lifecycle:
         self._means.registrations = registrations
         self._means.announcer = announcer
 
+    @property
+    def on_ended(self) -> list[Callable[[int], None]]:
+        """Who is told the number of an instance as soon as its keys are gone."""
+        return self._means.on_ended
+
     async def recover(self) -> None:
         """Before listeners open and anything is sent: end what expired while we were away."""
         await self._recovery.at_start()

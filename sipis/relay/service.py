@@ -103,10 +103,12 @@ class Relay:
         self._reception.drain()
         clock = self._tools.clock
         deadline = clock.monotonic() + self._around.settings.policy.drain_timeout
-        while clock.monotonic() < deadline and any(one.pending for one in self._switchboard):
-            await clock.sleep(DRAIN_STEP)
-        for bridge in self._switchboard:
-            bridge.feed(Event(Kind.DRAINED))
+        try:
+            while clock.monotonic() < deadline and any(one.pending for one in self._switchboard):
+                await clock.sleep(DRAIN_STEP)
+        finally:
+            for bridge in self._switchboard:
+                bridge.feed(Event(Kind.DRAINED))
 
     # What lifecycle and the API ask for.
 
