@@ -6,6 +6,7 @@ sent to.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from sipis.config import PolicySettings, Settings
 from sipis.errors import FieldError, RemoteProtocolError
@@ -18,8 +19,8 @@ from sipis.store.targets import NewTarget
 from sipis.transport.networks import parse_address
 from sipis.vault import Vault
 
-SIP_PORT = 5060
-SHORTEST_TTL = 60.0
+SIP_PORT: Final = 5060
+SHORTEST_TTL: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The loops that end what has run its time: expired, never registered, locked out for too long.
 
-Expiry is looked for twice a second on the calendar that cannot be turned back, so that an instance
-dies within a second of its time. Refuses to end anything itself: there is one path.
+Expiry is judged by the calendar that cannot be turned back; the loop sleeps until the next one, and
+never as long as the shortest life that an app can ask for, so that none is overslept. Refuses to
+end anything itself: there is one path.
 """
 
 from typing import Final
@@ -11,11 +12,13 @@ import structlog
 from sipis.errors import SipisError
 from sipis.lifecycle.destruction import Destruction, Doomed
 from sipis.lifecycle.herald import Herald
+from sipis.lifecycle.intake import SHORTEST_TTL
 from sipis.lifecycle.means import Means
 from sipis.model import DeletionReason, InstanceState, PushEvent
 from sipis.store import instances, lookup, notes, slots
 
-EXPIRY_BEAT: Final = 0.5
+SHORTEST_SLEEP: Final = 0.2
+LONGEST_SLEEP: Final = SHORTEST_TTL / 2
 SLOW_BEAT: Final = 60.0
 BATCH: Final = 10_000
 SLOW_BATCH: Final = 200
@@ -52,8 +55,8 @@ class Reaper:
     async def watch_expiry(self) -> None:
         """A service: end instances within a second of their expiry."""
         while True:
-            await self._try_to_end_expired()
-            await self._means.clock.sleep(EXPIRY_BEAT)
+            pause = await self._try_to_end_expired()
+            await self._means.clock.sleep(pause)
 
     async def watch_slowly(self) -> None:
         """A service: what need not happen to the second."""
@@ -71,13 +74,20 @@ class Reaper:
         except SipisError as failure:
             _log.error("looking around failed", error=type(failure).__name__)
 
-    async def _try_to_end_expired(self) -> None:
+    async def _try_to_end_expired(self) -> float:
+        """End what has expired; returns for how many seconds there is nothing to end."""
         try:
-            now = self._means.calendar.now()
-            if await self._means.store.read(slots.expired_holders, now, 1):
+            if await self._until_next_expiry() <= 0:
                 await self.end_expired()
+            until = await self._until_next_expiry()
         except SipisError as failure:
             _log.error("expiry failed", error=type(failure).__name__)
+            until = SHORTEST_SLEEP
+        return min(max(until, SHORTEST_SLEEP), LONGEST_SLEEP)
+
+    async def _until_next_expiry(self) -> float:
+        earliest = await self._means.store.read(lookup.next_expiry)
+        return LONGEST_SLEEP if earliest is None else earliest - self._means.calendar.now()
 
     async def _end_unregistered(self) -> None:
         """Accounts that no registrar accepted, or whose credentials are refused, for too long."""

@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from sipis.errors import KeyGone, StoreError
-from sipis.lifecycle import Deleted
+from sipis.lifecycle import Deleted, destruction
 from sipis.model import DeletionReason, PushEvent
 from sipis.store import erasure, gone, lookup, receipts, slots
 from tests.support.lifecycle import House
@@ -198,7 +198,8 @@ async def test_only_an_app_that_did_not_ask_for_the_end_is_told(house: House) ->
 async def test_thousands_die_together_keys_first(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    rows = [(await house.enable(targets=(), ttl=60.0)).row for _ in range(1200)]
+    monkeypatch.setattr(destruction, "ROWS_AT_ONCE", 50)
+    rows = [(await house.enable(targets=(), ttl=60.0)).row for _ in range(120)]
     house.journal.clear()
     house.note("keys destroyed", house.vault, "destroy")
     note_erasures(house, monkeypatch)
@@ -212,5 +213,5 @@ async def test_thousands_die_together_keys_first(
     ]
     assert not any(house.vault.holds(row) for row in rows)
     assert await house.store.read(slots.expired_holders, house.clock.wall(), 1) == []
-    stored = [await house.store.read(receipts.get, row.commitment) for row in rows[::400]]
+    stored = [await house.store.read(receipts.get, row.commitment) for row in rows[::40]]
     assert all(receipt and receipt.reason == "expired" for receipt in stored)

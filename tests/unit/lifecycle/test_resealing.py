@@ -1,0 +1,79 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from sipis.clock import ManualClock
+from sipis.errors import StoreError
+from sipis.store import lookup, slots
+from sipis.vault import OpenedAccount
+from tests.support.lifecycle import House, build, running, settings
+from tests.support.vault import TOKEN
+
+
+async def opened(house: House, n: int) -> OpenedAccount:
+    sealed = await house.store.read(lookup.sealed, n, house.clock.wall())
+    assert sealed is not None
+    return house.vault.open_account(sealed)
+
+
+async def test_a_password_that_has_succeeded_is_retired(house: House) -> None:
+    enabled = await house.enable()
+    n = enabled.row.n
+    before = await house.row(enabled)
+    assert (await opened(house, n)).password_based
+    house.lifecycle.on_proven(n, "example.org")
+    await house.clock.advance(1)
+    assert not (await opened(house, n)).password_based
+    assert not house.vault.holds(enabled.row)
+    assert await house.store.read(slots.owed) == []
+    after = await house.row(enabled)
+    assert before is not None
+    assert after is not None
+    assert after.generation == before.generation
+    house.lifecycle.on_proven(n, "example.org")
+    await house.clock.advance(1)
+    assert await house.row(enabled) == after
+
+
+async def test_a_password_is_kept_where_the_operator_says_so(tmp_path: Path) -> None:
+    chosen = settings(tmp_path, ha1="keep")
+    async with running(build(tmp_path / "data", ManualClock(), chosen)) as house:
+        enabled = await house.enable()
+        house.lifecycle.on_proven(enabled.row.n, "example.org")
+        await house.clock.advance(1)
+        assert (await opened(house, enabled.row.n)).password_based
+
+
+async def test_changes_at_the_same_time_follow_one_another(house: House) -> None:
+    enabled = await house.enable()
+    n = enabled.row.n
+    house.lifecycle.on_proven(n, "example.org")
+    await asyncio.gather(
+        house.lifecycle.refresh(enabled.row, None, (TOKEN,)),
+        house.lifecycle.refresh(enabled.row, None, ()),
+    )
+    await house.clock.advance(1)
+    row = await house.row(enabled)
+    assert row is not None
+    assert house.vault.holds(row)
+    assert not (await opened(house, n)).password_based
+    held = [slot for slot in range(8) if slot != row.slot]
+    assert not any(house.vault._slots.holds(slot, row.id) for slot in held)
+
+
+async def test_a_row_that_cannot_move_keeps_its_old_key_and_the_new_one_dies(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(house.store, "write", full)
+    with pytest.raises(StoreError):
+        await house.lifecycle.refresh(enabled.row, None, (TOKEN,))
+    monkeypatch.undo()
+    assert house.vault.holds(enabled.row)
+    assert not house.vault._slots.holds(1, enabled.row.id)
+    assert (await opened(house, enabled.row.n)).password_based
