@@ -158,12 +158,12 @@ class TestLimits:
         ],
     )
     def test_the_worst_64_kib_take_bounded_time(self, fill: bytes) -> None:
-        # Five times the aim, so that a busy machine cannot fail it; a quadratic scan takes seconds.
+        # Far above the aim, so that a busy machine cannot fail it; a quadratic scan takes seconds.
         data = START + HEAD + b"Contact: " + fill * (60_000 // len(fill)) + b"\r\n\r\n"
         before = time.process_time()
         for read in (parse_message, salvage_request):
             read_and_touch(read, data)
-        assert time.process_time() - before < 0.1
+        assert time.process_time() - before < 0.5
 
 
 def read_and_touch(read: Callable[[bytes], Message | None], data: bytes) -> None:
