@@ -19,7 +19,7 @@ HANDSHAKE_TIMEOUT: Final = 10.0
 SHUTDOWN_TIMEOUT: Final = 2.0
 MESSAGE_TIMEOUT: Final = 10.0
 """Seconds in which a message once begun, and the first one at all, must be complete."""
-MOST_UNSENT: Final = 256 * 1024
+MOST_UNSENT: Final = 1024 * 1024
 """Bytes that wait for a slow reader before it is cut off."""
 BACKLOG: Final = 1024
 

@@ -18,11 +18,11 @@ from sipis.sip.flow import Flow
 from sipis.sip.grammar import format_hostport
 from sipis.sip.limits import MAX_STREAM_MESSAGE
 from sipis.transport.receiver import Receiver
-from sipis.transport.streams import BACKLOG, HANDSHAKE_TIMEOUT, Origin, PeerCheck
+from sipis.transport.streams import BACKLOG, HANDSHAKE_TIMEOUT, MOST_UNSENT, Origin, PeerCheck
 
 SUBPROTOCOL: Final = "sip"
-MOST_UNSENT: Final = 64
-"""Messages that wait for a slow reader before it is cut off."""
+MOST_WAITING: Final = 1024
+"""Messages that wait for a slow reader, besides the octets that may, before it is cut off."""
 CLOSE_TIMEOUT: Final = 2.0
 
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse[bool]
@@ -38,7 +38,8 @@ class WebSocketConnection:
         self._ws = ws
         self._receiver = receiver
         self._silent_since: float | None = self.last_received if incoming else None
-        self._unsent: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_UNSENT)
+        self._unsent: asyncio.Queue[bytes | None] = asyncio.Queue(MOST_WAITING)
+        self._waiting_octets = 0
         self._tasks: list[asyncio.Task[None]] = []
 
     async def serve(self) -> None:
@@ -52,9 +53,12 @@ class WebSocketConnection:
 
     def send(self, data: bytes) -> None:
         """Queue one message; a peer that takes too little is cut off."""
+        self._waiting_octets += len(data)
         try:
             self._unsent.put_nowait(data)
         except asyncio.QueueFull:
+            self.abort()
+        if self._waiting_octets > MOST_UNSENT:
             self.abort()
 
     def close(self) -> None:
@@ -93,6 +97,7 @@ class WebSocketConnection:
         try:
             while (data := await self._unsent.get()) is not None:
                 await self._send_frame(data)
+                self._waiting_octets -= len(data)
         except ConnectionError:
             pass
         finally:

@@ -9,9 +9,11 @@ from aiohttp import web
 
 from sipis.clock import ManualClock
 from sipis.errors import TransportError
+from sipis.sip.events import RequestFailed
 from sipis.sip.flow import Transport
 from sipis.sip.message import Response, parse_message
 from sipis.transport.flows import Limits
+from sipis.transport.streams import MOST_UNSENT
 from sipis.transport.targets import Target
 from sipis.transport.tls import TlsPolicy, TlsSettings
 from tests.support.transport import PATIENCE, Authority, Inbox, Issued, Party, build_request
@@ -117,6 +119,37 @@ async def test_a_connection_without_a_handshake_is_cut_off(
     async with asyncio.timeout(PATIENCE):
         assert await reader.read() == b""
     writer.close()
+
+
+async def test_a_browser_that_reads_nothing_is_cut_off(
+    start: Start, browser: aiohttp.ClientSession
+) -> None:
+    ours = await start(WS)
+    async with browser.ws_connect(url(ours), protocols=["sip"]) as ws:
+        await ws.send_bytes(options())
+        flow = (await ours.provider.request()).flow
+        big = build_request("MESSAGE")
+        big.body = b"\xff" * 60_000
+        inbox = Inbox()
+        for _ in range(MOST_UNSENT // 60_000):
+            ours.endpoint.send(big, flow, inbox)
+        assert ours.endpoint.is_open(flow)
+        ours.endpoint.send(big, flow, inbox)
+        assert isinstance(await inbox.next(), RequestFailed)
+        assert not ours.endpoint.is_open(flow)
+
+
+async def test_text_that_is_no_utf_8_leaves_as_octets(
+    start: Start, browser: aiohttp.ClientSession
+) -> None:
+    ours = await start(WS)
+    async with browser.ws_connect(url(ours), protocols=["sip"]) as ws:
+        await ws.send_bytes(options())
+        flow = (await ours.provider.request()).flow
+        message = build_request("MESSAGE")
+        message.body = b"\xff\xfe"
+        ours.endpoint.send(message, flow, Inbox())
+        assert (await ws.receive_bytes(timeout=PATIENCE)).endswith(b"\r\n\r\n\xff\xfe")
 
 
 async def test_we_open_websockets_to_servers_and_share_them(start: Start) -> None:
