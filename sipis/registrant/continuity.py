@@ -31,6 +31,7 @@ JUMP: Final = 60.0
 BATCH: Final = 500
 FLOW_SPREAD: Final = 15.0
 REBIND_SPREAD: Final = 120.0
+MOVE_HOLD: Final = 300.0
 MOST_FLOWS: Final = 512
 
 _NOTE: Final = "registrant.alive"
@@ -88,10 +89,9 @@ class Continuity:
         self._moved = False
         self._happened = asyncio.Event()
         self._resumed = asyncio.Event()
-        self._faces: set[int] = set()
+        self._moved_at = -MOVE_HOLD
         self._in_use: dict[tuple[str, int], float] = {}
         endpoint.on_flow_closed.append(self.flow_closed)
-        endpoint.on_address_change.append(self.address_changed)
 
     async def resume(self) -> None:
         """Once, before anything is claimed: take up where the last process stopped."""
@@ -114,21 +114,21 @@ class Continuity:
             self._in_use[flow.remote] = max(until, self._in_use.get(flow.remote, 0.0))
 
     def moved(self) -> None:
-        """Every binding has to be made again, spread out: nobody finds us where we were."""
-        self._moved = True
-        self._happened.set()
+        """Every binding has to be made again, spread out: nobody finds us where we were.
+
+        At most once in MOVE_HOLD seconds, so that a NAT with two faces makes no storm.
+        """
+        now = self._clock.monotonic()
+        if now - self._moved_at >= MOVE_HOLD:
+            self._moved_at = now
+            self._moved = True
+            self._happened.set()
 
     def flow_closed(self, flow: Flow) -> None:
         """A connection is gone and the bindings on it with it."""
         if flow.door is Door.PROVIDER and len(self._lost) < 100_000:
             self._lost.append(flow)
             self._happened.set()
-
-    def address_changed(self, flow: Flow) -> None:
-        """A peer sees us at a new address; the first sight of a socket is no change."""
-        if flow.door is Door.PROVIDER and flow.id in self._faces:
-            self.moved()
-        self._faces.add(flow.id)
 
     async def repair(self) -> None:
         """A service: move rows whenever something happened, and what a crash left unmoved."""

@@ -42,38 +42,20 @@ class Registrant:
     ) -> None:
         """`entropy(n)` gives n random bytes, `jitter()` a number from 0 up to 1."""
         self._rooms = rooms
+        self._metrics = metrics
         self._supervisor = Supervisor("registrant", rooms.clock)
-        self.sources = Sources(settings.provider, settings.providers)
-        self._politeness = Politeness(settings.provider)
-        for domain, provider in settings.providers.items():
-            self._politeness.desk(domain)
-            for policy in (provider.udp_source, provider.flows):
-                share_of(policy, domain)  # an unknown word stops the start, not a call
-        learns = settings.sip.learn_from_rport and not settings.sip.advertise
-        means = Means(rooms.endpoint, rooms.clock, entropy, settings.sip.user_agent, learns)
+        self.sources = Sources(settings.provider)
+        self._politeness = _desks(settings)
+        self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)
+        self._ledger = self._new_ledger(observer)
+        self._continuity = self._new_continuity(settings)
+        means = _means(rooms, settings, entropy)
         opening = Opening(
             rooms,
             self._politeness,
             self.sources,
             settings.provider,
             expires=settings.policy.expires,
-        )
-        self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)
-        self._ledger = Ledger(
-            rooms.store,
-            rooms.clock,
-            observer,
-            self.sources,
-            metrics=metrics,
-            expect=self._claims.expect,
-        )
-        self._continuity = Continuity(
-            rooms.store,
-            rooms.endpoint,
-            rooms.clock,
-            advertise=settings.sip.advertise,
-            nat_binding=settings.sip.nat_binding,
-            wake=self.wake,
         )
         self._exchanges = Exchanges(
             rooms,
@@ -141,6 +123,26 @@ class Registrant:
         for farewell in farewells:
             self._farewells.send(farewell)
 
+    def _new_ledger(self, observer: Observer) -> Ledger:
+        return Ledger(
+            self._rooms.store,
+            self._rooms.clock,
+            observer,
+            self.sources,
+            metrics=self._metrics,
+            expect=self._claims.expect,
+        )
+
+    def _new_continuity(self, settings: Settings) -> Continuity:
+        return Continuity(
+            self._rooms.store,
+            self._rooms.endpoint,
+            self._rooms.clock,
+            advertise=settings.sip.advertise,
+            nat_binding=settings.sip.nat_binding,
+            wake=self.wake,
+        )
+
     def _stop_for_good(self, n: int) -> Exchange | None:
         self._exchanges.bar(n)
         return self._exchanges.abort(n)
@@ -151,6 +153,21 @@ class Registrant:
         learnt = await self._rooms.store.read(load_all)
         self.sources.load(learnt, self._rooms.clock.wall())
         await self._claims.work(self._exchanges)
+
+
+def _desks(settings: Settings) -> Politeness:
+    """A desk for every provider of the configuration; ConfigError for an unknown policy."""
+    politeness = Politeness(settings.provider)
+    for domain, provider in settings.providers.items():
+        politeness.desk(domain)
+        for policy in (provider.udp_source, provider.flows):
+            share_of(policy, domain)
+    return politeness
+
+
+def _means(rooms: Rooms, settings: Settings, entropy: Callable[[int], bytes]) -> Means:
+    learns = settings.sip.learn_from_rport and not settings.sip.advertise
+    return Means(rooms.endpoint, rooms.clock, entropy, settings.sip.user_agent, learns)
 
 
 def _peek_all(conn: sqlite3.Connection, ns: Sequence[int]) -> list[Claim]:

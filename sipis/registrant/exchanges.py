@@ -224,6 +224,8 @@ class Exchanges:
         number = self._number(flow)
         if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(flow)):
             decision = replace(decision, next_attempt_at=self._soon(moved=exchange.moved))
+        if exchange.moved and old.transport is not None:
+            self._continuity.moved()
         self._continuity.used(flow, decision.bound_until)
         binding = None if trace.says_the_same(old) else trace.to_binding()
         uses = trace.nonce.count if trace.nonce else 0

@@ -22,7 +22,7 @@ from sipis.sip.flow import Door, Transport
 from sipis.sip.headers import Credentials
 from sipis.sip.message import Request, Response, response_to
 from sipis.sip.uri import SipUri
-from sipis.store import instances, lookup
+from sipis.store import instances, lookup, timing
 from sipis.store.inline import InlineRunner
 from sipis.store.lookup import InstanceRow
 from sipis.transport.endpoint import Endpoint
@@ -52,6 +52,8 @@ class Registrar:
     granted: int = 3600
     algorithm: Algorithm = Algorithm.MD5
     one_time_nonces: bool = False
+    seen_as: tuple[str, int] | None = None
+    """Where a NAT between us makes requests seem to come from."""
     script: list[Answer] = field(default_factory=list)
     requests: list[Request] = field(default_factory=list)
     bindings: dict[str, str] = field(default_factory=dict)
@@ -64,6 +66,10 @@ class Registrar:
         self.requests.append(event.request)
         answer = self.script.pop(0) if self.script else self.accept
         response = answer(event.request)
+        if response is not None and self.seen_as is not None:
+            host, port = self.seen_as
+            via = response.via.with_param("received", host).with_param("rport", str(port))
+            response.headers.set_first("Via", str(via))
         if response is not None:
             self.endpoint.respond(event.transaction, response)
 
@@ -256,16 +262,32 @@ class Stage:
         await self.clock.advance(0.3)
 
 
+async def refresh(stage: Stage, n: int) -> None:
+    """Make a phone due now and wait until its attempt is written down."""
+    before = (await stage.row(n)).last_attempt_at
+    await stage.clock.advance(1)
+    await stage.store.write(timing.make_due, [n], stage.clock.wall())
+    stage.registrant.wake(n)
+    for _ in range(300):
+        await stage.clock.advance(0.02)
+        row = await stage.row(n)
+        if row.last_attempt_at != before:
+            break
+    await stage.settle()
+
+
 def settings_for(**sections: object) -> Settings:
     """Settings with these sections."""
     return parse(sections)
 
 
-def new_endpoint(clock: ManualClock, port: int = 0, **options: object) -> Endpoint:
-    """An endpoint with one UDP listener of the provider door on loopback."""
+def new_endpoint(
+    clock: ManualClock, port: int = 0, transport: Transport = Transport.UDP, **options: object
+) -> Endpoint:
+    """An endpoint with one listener of the provider door on loopback."""
     return Endpoint(
         clock=clock,
-        listeners=[Listener(Door.PROVIDER, Transport.UDP, "127.0.0.1", port)],
+        listeners=[Listener(Door.PROVIDER, transport, "127.0.0.1", port)],
         policy=NetworkPolicy(LOOPBACK),
         entropy=os.urandom,
         **options,  # type: ignore[arg-type]
@@ -273,9 +295,11 @@ def new_endpoint(clock: ManualClock, port: int = 0, **options: object) -> Endpoi
 
 
 @asynccontextmanager
-async def registrar_on(clock: ManualClock) -> AsyncIterator[Registrar]:
+async def registrar_on(
+    clock: ManualClock, transport: Transport = Transport.UDP
+) -> AsyncIterator[Registrar]:
     """A registrar that listens."""
-    endpoint = new_endpoint(clock)
+    endpoint = new_endpoint(clock, transport=transport)
     registrar = Registrar(endpoint)
     endpoint.on_request[Door.PROVIDER] = registrar
     endpoint.trusted = lambda _flow: True

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from sipis.clock import ManualClock
 from sipis.registrant.continuity import LastLife
-from tests.support.registrar import Registrar, staged
+from sipis.sip.flow import Transport
+from tests.support.registrar import DOMAIN, Registrar, refresh, registrar_on, staged
 
 
 async def test_a_quick_restart_at_the_same_address_sends_no_register(
@@ -77,6 +78,54 @@ async def test_an_attempt_that_a_stop_interrupted_is_made_again(
         await stage.until(lambda: len(registrar.bindings) == 1)
         numbers = [request.cseq.number for request in registrar.requests]
         assert numbers == sorted(set(numbers))
+
+
+async def test_bindings_of_a_lost_connection_are_made_again_over_a_new_one(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with (
+        registrar_on(clock, Transport.TCP) as registrar,
+        staged(tmp_path, clock, registrar) as stage,
+    ):
+        phones = [await stage.add_phone() for _ in range(4)]
+        await stage.until(lambda: len(stage.told.states) == len(phones))
+        await stage.settle()
+        assert "outbound" in registrar.requests[-1].supported
+        flow = await stage.endpoint.flow_to(registrar.target, provider=DOMAIN)
+        sent = len(registrar.requests)
+        stage.endpoint.close(flow)
+        await stage.until(lambda: len(registrar.requests) >= sent + len(phones), step=0.2)
+        await stage.settle()
+        assert len(registrar.bindings) == len(phones)
+
+
+async def test_bindings_on_connections_are_made_again_after_a_restart(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    async with registrar_on(clock, Transport.TCP) as registrar:
+        async with staged(tmp_path, clock, registrar) as stage:
+            await stage.registered(await stage.add_phone())
+            port = stage.endpoint.listening[0].port
+        sent = len(registrar.requests)
+        async with staged(tmp_path, clock, registrar, port=port) as stage:
+            await stage.until(lambda: len(registrar.requests) > sent, step=0.2)
+            await stage.settle()
+            assert len(registrar.bindings) == 1
+
+
+async def test_when_a_peer_sees_us_elsewhere_all_bindings_move_and_leave_no_ghost(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        phones = [await stage.add_phone() for _ in range(3)]
+        await stage.until(lambda: len(stage.told.states) == len(phones))
+        await stage.settle()
+        registrar.seen_as = ("192.0.2.77", 41000)
+        await clock.advance(61)
+        await refresh(stage, phones[0])
+        await clock.advance(130)
+        assert len(registrar.bindings) == len(phones)
+        assert all("@192.0.2.77:41000" in contact for contact in registrar.bindings)
 
 
 async def test_a_clock_set_back_does_not_let_bindings_lapse(

@@ -17,6 +17,7 @@ from tests.support.registrar import (
     DOMAIN,
     Registrar,
     Stage,
+    refresh,
     registrar_on,
     settings_for,
     silence,
@@ -25,20 +26,6 @@ from tests.support.registrar import (
 )
 
 HOUR = 3600.0
-
-
-async def refresh(stage: Stage, n: int) -> None:
-    """Make a phone due now and wait until its attempt is written down."""
-    before = (await stage.row(n)).last_attempt_at
-    await stage.clock.advance(1)
-    await stage.store.write(timing.make_due, [n], stage.clock.wall())
-    stage.registrant.wake(n)
-    for _ in range(300):
-        await stage.clock.advance(0.02)
-        row = await stage.row(n)
-        if row.last_attempt_at != before:
-            break
-    await stage.settle()
 
 
 async def test_a_new_phone_is_registered_with_one_answered_challenge(stage: Stage) -> None:
