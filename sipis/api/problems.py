@@ -10,12 +10,12 @@ from typing import Final
 from aiohttp import web
 
 CONTENT_TYPE: Final = "application/problem+json"
-TYPE_PREFIX: Final = "https://sipis.dev/problems/"
+TYPE_PREFIX: Final = "urn:sipis:problem:"
 
 
 @dataclass(frozen=True, slots=True)
 class ProblemKind:
-    """One stable problem type: its name is the end of the `type` URI."""
+    """One stable problem type: its name is the end of the `type` URN."""
 
     name: str
     status: int

@@ -236,7 +236,6 @@ class InstanceAnswer(_Body):
     next_attempt_at: Time | None = None
     last_status: int | None = None
     foreground_until: Time | None = None
-    notice: str = ""
 
 
 class ReceiptAnswer(_Body):
