@@ -70,7 +70,14 @@ class Registrant:
             freed=self._claims.freed,
             unopenable=observer.on_unopenable,
         )
-        self._farewells = Farewells(rooms, means, opening, self._supervisor, metrics)
+        self._farewells = Farewells(
+            rooms,
+            means,
+            opening,
+            self._politeness,
+            supervisor=self._supervisor,
+            metrics=metrics,
+        )
         self._supervisor.serve("claims", self._work)
         self._supervisor.serve("outcomes", self._ledger.run)
         self._supervisor.serve("repair", self._continuity.repair)

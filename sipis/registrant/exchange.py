@@ -30,13 +30,14 @@ PATIENCE: Final = 5.0
 class Exchange:
     """Carries out one order.
 
-    `finished` is called once with the result; `lost_way` when the next address is wanted.
+    `reuse` answers the remembered challenge ahead. `finished` is called once with the result;
+    `lost_way` when the next address is wanted.
     """
 
     __slots__ = (
-        "_alarm", "_answers", "_attempt", "_finished", "_from_memory", "_lost_way", "_means",
-        "_nonce", "_sent", "_transaction", "_used", "began_at", "done", "flow", "grant", "moved",
-        "order", "way",
+        "_alarm", "_answers", "_attempt", "_finished", "_from_memory", "_lost_way", "_may_reuse",
+        "_means", "_nonce", "_sent", "_transaction", "_used", "began_at", "done", "flow", "grant",
+        "moved", "nonce_was_reusable", "order", "way",
     )  # fmt: skip
 
     def __init__(
@@ -45,6 +46,7 @@ class Exchange:
         means: Means,
         *,
         plain: bool,
+        reuse: bool,
         finished: "Callable[[Exchange, Result], None]",
         lost_way: "Callable[[Exchange, Outcome], None]",
     ) -> None:
@@ -60,6 +62,8 @@ class Exchange:
         self._finished = finished
         self._lost_way = lost_way
         self._nonce = live_nonce(order.trace.nonce, order.claim.nonce_count)
+        self._may_reuse = reuse
+        self.nonce_was_reusable: bool | None = None
         self._answers: dict[bool, Authorized] = {}
         self._sent = 0
         self._transaction = ""
@@ -71,7 +75,7 @@ class Exchange:
         """Send the first REGISTER over a flow to the current way."""
         self.flow = flow
         self._answers.clear()
-        if self._nonce is not None:
+        if self._nonce is not None and self._may_reuse:
             self._reuse(self._nonce)
             self._nonce = next((one.nonce for one in self._answers.values()), self._nonce)
             self._attempt.reused = bool(self._answers)
@@ -143,6 +147,8 @@ class Exchange:
         )
 
     def _registered(self, response: Response) -> Result:
+        if self._attempt.reused:
+            self.nonce_was_reusable = True
         if self._attempt.offered == 0:
             return Result(Outcome.RELEASED, response.status)
         grant = bindings.read_grant(response, self.order.identity, self._attempt.offered)
@@ -156,6 +162,8 @@ class Exchange:
     def _challenged(self, response: Response) -> Step | Result:
         proxy = response.status == 407
         challenges = [one for one in read_challenges(response) if one.proxy is proxy]
+        if self._attempt.reused and not any(one.stale for one in challenges):
+            self.nonce_was_reusable = False
         step = self._attempt.challenged_with(response.status, challenges)
         if step is Step.ANSWER and not self._answer(challenges, proxy=proxy):
             return Result(Outcome.NO_CREDENTIALS, response.status)

@@ -133,10 +133,12 @@ class Exchanges:
             self._finished(oldest, Result(Outcome.TIMEOUT))
 
     def _begin(self, order: Order) -> Exchange:
+        desk = self._politeness.desk(order.claim.registrar)
         exchange = Exchange(
             order,
             self._means,
-            plain=self._politeness.desk(order.claim.registrar).plain,
+            plain=desk.plain,
+            reuse=not desk.one_time_nonces,
             finished=self._finished,
             lost_way=self._lost_way,
         )
@@ -198,6 +200,8 @@ class Exchanges:
             return
         desk = self._politeness.desk(exchange.order.claim.registrar)
         desk.plain = exchange.plain
+        if exchange.nonce_was_reusable is not None:
+            desk.one_time_nonces = not exchange.nonce_was_reusable
         if exchange.offered > max(exchange.order.expires, desk.min_expires):
             desk.min_expires = exchange.offered
             self._ledger.note_min_expires(exchange.order.claim.registrar, exchange.offered)

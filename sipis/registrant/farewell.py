@@ -22,6 +22,7 @@ from sipis.registrant.bindings import METHOD, Ask, Identity, Place, place_of
 from sipis.registrant.dispatch import Opening, Rooms, sealed_of
 from sipis.registrant.exchange import Exchange
 from sipis.registrant.order import Means
+from sipis.registrant.politeness import Politeness
 from sipis.registrant.traces import Trace, live_nonce
 from sipis.sip.digest import read_challenges
 from sipis.sip.events import RequestFailed, RequestTimedOut, ResponseReceived
@@ -70,10 +71,13 @@ class Farewells:
         rooms: Rooms,
         means: Means,
         opening: Opening,
+        politeness: Politeness,
+        *,
         supervisor: Supervisor,
         metrics: Metrics,
     ) -> None:
         self._rooms = rooms
+        self._politeness = politeness
         self._means = means
         self._opening = opening
         self._supervisor = supervisor
@@ -123,13 +127,13 @@ class Farewells:
         authorized = self._answer_ahead(farewell, opened)
         farewell.request = self._request(farewell, claim.cseq, authorized)
         if authorized is not None and self._is_fresh(claim):
-            farewell.opened = None
+            farewell.opened = None  # the message is all that is needed
         return farewell if farewell.request is not None else None
 
     def _answer_ahead(self, farewell: Farewell, opened: OpenedAccount) -> Authorized | None:
         """The answer to the remembered nonce, without being asked."""
         nonce = live_nonce(farewell.trace.nonce, farewell.claim.nonce_count)
-        if nonce is None:
+        if nonce is None or self._politeness.desk(farewell.claim.registrar).one_time_nonces:
             return None
         uri, cnonce = farewell.place.uri, self._means.entropy(16).hex()
         answer = opened.reuse(nonce, method=METHOD, uri=uri, cnonce=cnonce)

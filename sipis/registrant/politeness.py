@@ -39,6 +39,8 @@ class Desk:
     in_flight: int = 0
     plain: bool = False
     """Whether this registrar stumbles over optional headers."""
+    one_time_nonces: bool = False
+    """Whether this registrar takes each nonce once: then none is worth remembering."""
     introduced: bool = False
     """Whether what the store remembers of it has been read."""
 

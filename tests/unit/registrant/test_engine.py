@@ -83,6 +83,16 @@ async def test_a_refused_cached_nonce_is_answered_anew_and_no_wrong_password(
     assert len(stage.registrar.requests) == 4
 
 
+async def test_where_nonces_work_once_none_is_tried_twice(stage: Stage) -> None:
+    stage.registrar.one_time_nonces = True
+    n = await stage.add_phone()
+    await stage.registered(n)
+    await refresh(stage, n)
+    answered = len(stage.registrar.answered())
+    await refresh(stage, n)
+    assert len(stage.registrar.answered()) == answered + 1
+
+
 async def test_a_wrong_password_that_never_worked_stops_after_one_answer(stage: Stage) -> None:
     n = await stage.add_phone(password="wrong")
     await stage.until_told(n, InstanceState.UNAUTHORIZED)

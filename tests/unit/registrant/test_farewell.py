@@ -2,7 +2,7 @@
 
 from sipis.model import Mode
 from sipis.registrant.farewell import DEADLINE, MOST_PENDING
-from tests.support.registrar import Stage, silence, status
+from tests.support.registrar import Stage, refresh, silence, status
 
 
 async def end(stage: Stage, n: int) -> None:
@@ -53,6 +53,15 @@ async def test_with_an_old_nonce_the_account_is_kept_for_one_challenge(stage: St
     stage.registrant.send_farewells([farewell])
     await stage.until(lambda: not stage.registrar.bindings)
     assert farewell.opened is None
+
+
+async def test_where_nonces_work_once_the_account_is_kept_for_the_challenge(stage: Stage) -> None:
+    stage.registrar.one_time_nonces = True
+    n = await stage.add_phone()
+    await stage.registered(n)
+    await refresh(stage, n)
+    await end(stage, n)
+    await stage.until(lambda: not stage.registrar.bindings)
 
 
 async def test_a_second_challenge_is_not_answered(stage: Stage) -> None:
