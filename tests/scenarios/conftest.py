@@ -1,0 +1,140 @@
+"""A whole server in the test's own loop, with the world around it."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sipis.app.first_start import secret_file, with_admin_token
+from sipis.app.server import Server
+from sipis.config import Settings, parse
+from sipis.sip.message import Response
+from sipis.world.call import Callee, Caller
+from sipis.world.handset import Handset, Temper
+from sipis.world.stage import Stage, sipis_of
+from tests.support.server import merged
+
+PATIENCE = 20.0
+APP = "demo"
+POLICY = {"react_timeout": 1.5, "answer_timeout": 3.0, "drain_timeout": 2.0}
+
+
+class Town:
+    """The world, one server in it, and phones that can be given to people."""
+
+    def __init__(self, folder: Path, stage: Stage, open_: AsyncExitStack) -> None:
+        self.folder = folder
+        self.stage = stage
+        self.provider = stage.provider
+        self.server: Server | None = None
+        self._open = open_
+        self._server_open = AsyncExitStack()
+        self._sections: Mapping[str, object] = {}
+
+    async def serve(self, **sections: Mapping[str, object]) -> Server:
+        """Start the server (again); `sections` are merged over the settings of the scenarios."""
+        self._sections = sections or self._sections
+        self.server = await self._server_open.enter_async_context(Server(self.settings()))
+        return self.server
+
+    async def stop(self) -> None:
+        """Stop the server; its files stay."""
+        await self._server_open.aclose()
+        self._server_open = AsyncExitStack()
+
+    def settings(self) -> Settings:
+        key = secret_file(self.folder / "app.key", os.urandom)
+        plain: dict[str, object] = {
+            "api": {"port": 0},
+            "admin": {"port": 0},
+            "sip": {
+                "provider_listeners": ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"],
+                "app_listeners": ["tcp:127.0.0.1:0"],
+            },
+            "policy": POLICY,
+            "store": {"directory": str(self.folder / "server")},
+            "network": {"allow": ["127.0.0.0/8"]},
+            "apps": {APP: {"key_files": [str(key)], **self.stage.settings()}},
+        }
+        return with_admin_token(parse(merged(plain, self._sections)), os.urandom)
+
+    async def phone(self, temper: Temper = Temper.ANSWER) -> Handset:
+        """A new phone with the app on it."""
+        assert self.server is not None
+        api = f"http://127.0.0.1:{self.server.api_port}"
+        key = (self.folder / "app.key").read_text().strip()
+        return await self._open.enter_async_context(Handset(api, key, app_id=APP, temper=temper))
+
+    async def asleep(
+        self, user: str = "alice", temper: Temper = Temper.ANSWER, **more: Any
+    ) -> Handset:
+        """A phone whose account was handed over, is registered and proven; the app is closed."""
+        phone = await self.phone(temper)
+        aor = self.provider.add(user, f"password of {user}")
+        account = {"aor": aor, "password": f"password of {user}",
+                   "registrar": self.provider.address(), **more.pop("account", {})}  # fmt: skip
+        answer = await phone.enable(account, **more)
+        assert answer.status == 201, answer
+        before = len(self.provider.registrar.bindings(user))
+        while len(self.provider.registrar.bindings(user)) <= before - 1 or not before:
+            await self.provider.registrar.accepted.next()
+            before = max(before, len(self.provider.registrar.bindings(user)))
+        await self.pushed(phone, "verify")
+        return phone
+
+    async def pushed(self, phone: Handset, event: str) -> Mapping[str, object]:
+        """Wait for the next push of this event to this phone and let the phone react to it."""
+        while True:
+            message = await self.stage.fcm.pushes.next()
+            payload = sipis_of(message.data)
+            if message.target == phone.push_token and payload["event"] == event:
+                await phone.push(payload)
+                return payload
+
+    async def state(self, phone: Handset, wanted: str) -> Mapping[str, object]:
+        """Wait until the API shows this state."""
+        while True:
+            body = (await phone.here("GET")).body
+            if body.get("state") == wanted:
+                return body
+            await asyncio.sleep(0)
+
+    async def talk(self, phone: Handset, user: str = "alice") -> tuple[Caller, Callee]:
+        """Call a sleeping phone until both sides talk."""
+        caller = self.provider.call(user)
+        await self.pushed(phone, "call")
+        callee = await phone.callees.next()
+        assert (await caller.final).status == 200
+        await callee.acknowledged.wait()
+        return caller, callee
+
+
+@asynccontextmanager
+async def a_town(folder: Path) -> AsyncIterator[Town]:
+    async with asyncio.timeout(PATIENCE), AsyncExitStack() as open_:
+        stage = await open_.enter_async_context(Stage(folder))
+        town = Town(folder, stage, open_)
+        open_.push_async_callback(town.stop)
+        yield town
+
+
+@pytest.fixture
+async def empty_town(tmp_path: Path) -> AsyncIterator[Town]:
+    """The world without a server yet."""
+    async with a_town(tmp_path) as town:
+        yield town
+
+
+@pytest.fixture
+async def town(empty_town: Town) -> Town:
+    """The world with a server."""
+    await empty_town.serve()
+    return empty_town
+
+
+def header(response: Response, name: str) -> str:
+    return response.headers.get(name) or ""
