@@ -1,8 +1,8 @@
 """Nonces of the relay's own challenges: made and checked without remembering any.
 
-A nonce is its time and a keyed hash over time and flow, so one seen on another flow is worth
-nothing. Counts (`nc`, RFC 7616 3.4) are remembered for the latest nonces only; a nonce whose
-count was forgotten is asked for again as stale, which costs an app one round trip.
+A nonce is its time, a serial number and a keyed hash over both and the flow, so one seen on another
+flow is worth nothing. Counts (`nc`, RFC 7616 3.4) are remembered for the latest nonces only; where
+the count was forgotten, an app is challenged once more.
 Refuses clocks and randomness: time and key are arguments.
 """
 
@@ -18,6 +18,8 @@ from sipis.sip.headers import Credentials
 LIFETIME: Final = 300.0
 MOST_COUNTED: Final = 100_000
 _TIME_DIGITS: Final = 12
+_SERIAL_DIGITS: Final = 8
+_HEAD_DIGITS: Final = _TIME_DIGITS + _SERIAL_DIGITS
 _PROOF_DIGITS: Final = 40
 
 
@@ -38,19 +40,21 @@ class Nonces:
         self._key = key
         self._most = most_counted
         self._counts: OrderedDict[str, int] = OrderedDict()
+        self._serial = 0
 
     def new(self, flow: Flow, now: float) -> str:
         """A nonce for this flow; `now` is monotonic seconds."""
-        moment = f"{int(now * 1000):0{_TIME_DIGITS}x}"
-        return moment + self._proof(moment, flow)
+        self._serial = (self._serial + 1) % 16**_SERIAL_DIGITS
+        head = f"{int(now * 1000):0{_TIME_DIGITS}x}{self._serial:0{_SERIAL_DIGITS}x}"
+        return head + self._proof(head, flow)
 
     def judge(self, credentials: Credentials, flow: Flow, now: float) -> Verdict:
         """Whether credentials were made for a live nonce of this flow, and for the first time."""
         nonce = credentials.params.get("nonce") or ""
-        moment = nonce[:_TIME_DIGITS]
-        if not hmac.compare_digest(nonce.encode(), (moment + self._proof(moment, flow)).encode()):
+        head = nonce[:_HEAD_DIGITS]
+        if not hmac.compare_digest(nonce.encode(), (head + self._proof(head, flow)).encode()):
             return Verdict.FOREIGN
-        if now - int(moment, 16) / 1000 > LIFETIME:
+        if now - int(head[:_TIME_DIGITS], 16) / 1000 > LIFETIME:
             return Verdict.STALE
         return self._count(nonce, credentials.params.get("nc"))
 
@@ -64,8 +68,8 @@ class Nonces:
             self._counts.popitem(last=False)
         return Verdict.FRESH
 
-    def _proof(self, moment: str, flow: Flow) -> str:
-        text = f"{moment}|{flow.id}|{flow.transport}|{flow.remote[0]}|{flow.remote[1]}"
+    def _proof(self, head: str, flow: Flow) -> str:
+        text = f"{head}|{flow.id}|{flow.transport}|{flow.remote[0]}|{flow.remote[1]}"
         return hmac.digest(self._key, text.encode(), sha256).hex()[:_PROOF_DIGITS]
 
 

@@ -16,15 +16,16 @@ from tests.support.relay import House, a_house, turns
 from tests.support.sip_peers import REGISTRAR, Caller
 
 
-def ask(caller: Caller, method: str, uri: str, *headers: tuple[str, str]) -> Request:
-    """A request outside of any dialog."""
+def ask(caller: Caller, method: str, uri: str, to: str = f"<sip:alice@{REGISTRAR}>") -> Request:
+    """A request that no call of ours began."""
     own = [
         ("From", f"<sip:bob@{REGISTRAR}>;tag=b"),
-        ("To", f"<sip:alice@{REGISTRAR}>"),
+        ("To", to),
         ("Call-ID", f"{method}-1"),
         ("CSeq", f"7 {method}"),
+        ("Contact", f"<sip:bob@{caller.hostport}>"),
     ]
-    return caller.request(method, uri, [*own, *headers])
+    return caller.request(method, uri, own)
 
 
 class TestFinding:
@@ -88,7 +89,7 @@ class TestStrangers:
     async def test_over_udp_a_stranger_hears_nothing(self, house: House, method: str) -> None:
         phone = await house.enable()
         scanner = await house.caller("127.0.0.9")
-        ask(scanner, method, phone.contact, ("Contact", "<sip:bob@127.0.0.9>"))
+        ask(scanner, method, phone.contact)
         await turns()
         assert await scanner.silence()
         assert house.pushes.sent == []
@@ -99,9 +100,12 @@ class TestStrangers:
 
     async def test_a_stranger_inside_no_dialog_hears_nothing(self, house: House) -> None:
         scanner = await house.caller("127.0.0.9")
-        ask(scanner, "BYE", "sip:x@127.0.0.1", ("To", "<sip:a@b>;tag=guess"))
+        ask(scanner, "BYE", "sip:x@127.0.0.1", "<sip:a@b>;tag=guess")
         await turns()
         assert await scanner.silence()
+        known = await house.caller()
+        ask(known, "BYE", "sip:x@127.0.0.1", "<sip:a@b>;tag=guess")
+        await known.response(481)
 
     async def test_where_the_operator_trusts_tokens_the_source_does_not_matter(
         self, tmp_path: Path

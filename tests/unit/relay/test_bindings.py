@@ -1,0 +1,71 @@
+"""Where awake apps are."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sipis.model import InstanceId
+from sipis.relay.bindings import Binding, Bindings
+from sipis.sip.flow import Door, Flow, Transport
+from sipis.sip.headers import NameAddr
+
+CONTACT = NameAddr.parse("<sip:app@192.0.2.1>")
+
+
+def flow(number: int) -> Flow:
+    return Flow(number, Door.APP, Transport.TCP, ("127.0.0.1", 1), ("192.0.2.1", number))
+
+
+def binding(n: int, on: int = 1, until: float = 100.0) -> Binding:
+    return Binding(n, InstanceId(f"{n:032x}"), flow(on), CONTACT, until)
+
+
+def test_the_newest_flow_wins() -> None:
+    bindings = Bindings()
+    bindings.bind(binding(1, on=1))
+    bindings.bind(binding(1, on=2))
+    found = bindings.find(1, 0.0)
+    assert found is not None
+    assert found.flow == flow(2)
+    assert bindings.on_flow(flow(1)) == []
+
+
+def test_a_flow_serves_several_accounts_of_one_phone_and_takes_them_along() -> None:
+    bindings = Bindings()
+    bindings.bind(binding(1))
+    bindings.bind(binding(2))
+    bindings.bind(binding(3, on=9))
+    bindings.flow_closed(flow(1))
+    assert [bindings.find(n, 0.0) is not None for n in (1, 2, 3)] == [False, False, True]
+
+
+def test_an_old_flow_that_closes_leaves_the_newer_binding() -> None:
+    bindings = Bindings()
+    bindings.bind(binding(1, on=1))
+    bindings.bind(binding(1, on=2))
+    bindings.flow_closed(flow(1))
+    assert bindings.find(1, 0.0) is not None
+
+
+def test_an_expired_binding_is_none_and_is_swept_away() -> None:
+    bindings = Bindings()
+    bindings.bind(binding(1, until=10.0))
+    assert bindings.find(1, 10.0) is None
+    bindings.sweep(10.0)
+    assert len(bindings) == 0
+
+
+STEPS = st.lists(st.tuples(st.sampled_from("buc"), st.integers(1, 4), st.integers(1, 3)))
+
+
+@given(STEPS)
+def test_both_indexes_always_agree(steps: list[tuple[str, int, int]]) -> None:
+    bindings = Bindings()
+    for step, n, on in steps:
+        if step == "b":
+            bindings.bind(binding(n, on))
+        elif step == "u":
+            bindings.unbind(n)
+        else:
+            bindings.flow_closed(flow(on))
+    served = [one.n for on in range(1, 4) for one in bindings.on_flow(flow(on))]
+    assert sorted(served) == sorted(n for n in range(1, 5) if bindings.find(n, 0.0))
