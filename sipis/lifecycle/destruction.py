@@ -10,9 +10,11 @@ Refuses to undo and to wait for the network. What the database does not take (a 
 and tried again: the key is dead by then.
 """
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -103,6 +105,8 @@ class Destruction:
         `silently` says nothing to registrars and apps. VaultError when the keys cannot be
         overwritten: then nothing else has been done.
         """
+        if not doomed:
+            return []
         ns = {one.n for one in doomed}
         self._ending |= ns
         try:
@@ -123,19 +127,24 @@ class Destruction:
             for one in doomed:
                 listener(one.n)
         moment = self._means.calendar.now()
-        ends = [_End.of(one, reason, moment) for one in doomed]
-        erased = await self._erase(ends)
-        await self._empty_logs()
+        deleted: list[Deleted] = []
+        for first in range(0, len(doomed), ROWS_AT_ONCE):
+            batch = doomed[first : first + ROWS_AT_ONCE]
+            ends = [_End.of(one, reason, moment) for one in batch]
+            # Queued together, both are done in one turn of the database's writer.
+            erased, _ = await asyncio.gather(self._erase(ends), self._empty_logs())
+            deleted += [await self._deleted(end, erased) for end in ends]
+            self._means.metrics.count("instances_destroyed_total", len(erased), reason=reason.value)
         self._speak(words)
-        self._means.metrics.count("instances_destroyed_total", len(erased), reason=reason.value)
-        return [await self._deleted(end, erased) for end in ends]
+        return deleted
 
     async def retry(self) -> None:
         """Erase again what the database did not take before."""
         if not self._unerased:
             return
         waiting = list(self._unerased.values())
-        await self._erase(waiting)
+        for first in range(0, len(waiting), ROWS_AT_ONCE):
+            await self._erase(waiting[first : first + ROWS_AT_ONCE])
         await self._empty_logs()
         _log.info("erased at last", count=len(waiting) - len(self._unerased))
 
@@ -156,23 +165,20 @@ class Destruction:
         return [message for message in composed if message is not None]
 
     async def _erase(self, ends: Sequence[_End]) -> set[int]:
-        """Erase rows in batches; returns whose were there, and keeps what has to be tried again."""
-        erased: set[int] = set()
-        for first in range(0, len(ends), ROWS_AT_ONCE):
-            batch = ends[first : first + ROWS_AT_ONCE]
-            try:
-                erased |= await self._erase_batch(batch)
-            except StoreError as failure:
-                self._unerased |= {end.n: end for end in batch}
-                _log.error("rows not erased", count=len(batch), error=type(failure).__name__)
-            else:
-                for end in batch:
-                    self._unerased.pop(end.n, None)
+        """Erase these rows; returns whose were there, and keeps what has to be tried again."""
+        try:
+            erased = await self._erase_now(ends)
+        except StoreError as failure:
+            self._unerased |= {end.n: end for end in ends}
+            _log.error("rows not erased", count=len(ends), error=type(failure).__name__)
+            return set()
+        for end in ends:
+            self._unerased.pop(end.n, None)
         return erased
 
-    async def _erase_batch(self, batch: Sequence[_End]) -> set[int]:
+    async def _erase_now(self, ends: Sequence[_End]) -> set[int]:
         ttl = self._means.settings.policy.tombstone_ttl
-        erased = await self._means.store.write(_erase_rows, batch, ttl)
+        erased = await self._means.store.write(_erase_rows, ends, ttl)
         moved = [one for one in erased if self._means.vault.holds(one)]
         if moved:  # an instance was sealed anew between our look at it and its erasure
             await self._means.vault.destroy(moved)
@@ -192,7 +198,8 @@ class Destruction:
         emptied = False
         while not emptied:
             await self._means.clock.sleep(1.0)
-            emptied = await self._means.store.checkpoint()
+            with suppress(StoreError):
+                emptied = await self._means.store.checkpoint()
 
     def _speak(self, words: _LastWords) -> None:
         self._means.registrations.send_farewells(words.farewells)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from sipis.clock import ManualClock
+from sipis.clock import Clock, ManualClock
 from sipis.config import Settings, parse
 from sipis.lifecycle import Enabled, EnableOrder, Lifecycle
 from sipis.model import PushEvent
@@ -19,6 +19,7 @@ from sipis.secret import Secret
 from sipis.store import lookup
 from sipis.store.inline import InlineRunner
 from sipis.store.lookup import InstanceRow
+from sipis.store.runner import Store
 from sipis.transport.networks import NetworkPolicy
 from sipis.vault import PasswordCredential, Vault
 from tests.support.vault import ACCOUNT, PASSWORD, TOKEN, VOIP, open_vault
@@ -136,22 +137,29 @@ def settings(directory: Path, **app: object) -> Settings:
     return parse({"apps": {APP: {"apns": apns, "fcm": fcm} | app}})
 
 
-def build(directory: Path, clock: ManualClock, chosen: Settings) -> House:
-    """Open store and vault in the directory and join them."""
-    directory.mkdir(exist_ok=True)
-    store, vault, metrics = InlineRunner(directory), open_vault(directory), Metrics()
-    journal: list[str] = []
-    registrations, announcer = Registrations(journal), Announcer()
+def build_on(
+    store: Store, vault: Vault, clock: Clock, chosen: Settings, metrics: Metrics | None = None
+) -> tuple[Lifecycle, Registrations, Announcer]:
+    """A lifecycle on a given store and vault, with recording neighbours."""
     lifecycle = Lifecycle(
         store=store,
         vault=vault,
         clock=clock,
         settings=chosen,
         policy=NetworkPolicy(),
-        metrics=metrics,
+        metrics=metrics or Metrics(),
         entropy=os.urandom,
     )
+    registrations, announcer = Registrations([]), Announcer()
     lifecycle.join(registrations, announcer)
+    return lifecycle, registrations, announcer
+
+
+def build(directory: Path, clock: ManualClock, chosen: Settings) -> House:
+    """Open store and vault in the directory and join them."""
+    directory.mkdir(exist_ok=True)
+    store, vault, metrics = InlineRunner(directory), open_vault(directory), Metrics()
+    lifecycle, registrations, announcer = build_on(store, vault, clock, chosen, metrics)
     return House(
         lifecycle,
         store,
@@ -161,7 +169,7 @@ def build(directory: Path, clock: ManualClock, chosen: Settings) -> House:
         metrics,
         registrations,
         announcer,
-        journal,
+        registrations.journal,
         directory,
     )
 

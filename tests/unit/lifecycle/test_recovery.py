@@ -1,7 +1,11 @@
 import shutil
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from structlog.testing import capture_logs
 
 from sipis.clock import ManualClock
@@ -134,3 +138,71 @@ async def test_a_row_found_without_its_key_in_passing_is_erased(tmp_path: Path) 
         await clock.advance(1)
         assert await house.row(lost) is None
         assert await house.row(fine) is not None
+
+
+KILLED = """
+import asyncio, sys
+from dataclasses import replace
+from pathlib import Path
+from sipis.clock import SystemClock
+from sipis.store.runner import Runner
+from tests.support.lifecycle import build_on, order, settings
+from tests.support.vault import ACCOUNT, open_vault
+
+async def work():
+    home, clock = Path(sys.argv[1]), SystemClock()
+    home.mkdir()
+    store, vault = await Runner.open(home, clock), open_vault(home, inline=False)
+    lifecycle, _, _ = build_on(store, vault, clock, settings(home, require_verification=False))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(lifecycle.run())
+        await asyncio.sleep(0)
+        live, number = [], 0
+        while True:
+            for _ in range(3):
+                number += 1
+                account = replace(ACCOUNT, aor=f"sip:{number}@example.org")
+                enabled = await lifecycle.enable(order(account=account, targets=()))
+                live.append(enabled)
+                print("enabled", enabled.row.id, flush=True)
+            await lifecycle.refresh(live[-1].row, None, ())
+            for enabled in (live.pop(0), live.pop(0)):
+                print("deleting", enabled.row.id, flush=True)
+                await lifecycle.disable(enabled.row.id, enabled.secret)
+                print("deleted", enabled.row.id, flush=True)
+
+asyncio.run(work())
+"""
+
+
+def killed_after(lines: int, home: Path) -> dict[str, str]:
+    """Let a child work in `home`, kill it after so many lines; the last word on each instance."""
+    command = [sys.executable, "-c", KILLED, str(home)]
+    root = Path(__file__).parents[3]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=root)
+    assert child.stdout is not None
+    told = [child.stdout.readline().split() for _ in range(lines)]
+    child.kill()
+    told += [line.split() for line in child.stdout.read().splitlines()]
+    child.stdout.close()
+    child.wait()
+    return {entry[1]: entry[0] for entry in told if len(entry) == 2}
+
+
+@pytest.mark.parametrize("lines", [5, 21, 46])
+async def test_after_kill_9_no_deletion_returns_no_creation_is_lost_and_nothing_is_half(
+    tmp_path: Path, lines: int
+) -> None:
+    last = killed_after(lines, tmp_path / "data")
+    clock = ManualClock(time.time())
+    house = reopened(tmp_path, clock)
+    await house.lifecycle.recover()
+    async with running(house):
+        await clock.advance(1)
+        rows = await house.store.read(lookup.page, clock.wall(), limit=1000)
+        alive = {row.id for row in rows}
+        assert {i for i, word in last.items() if word == "enabled"} <= alive
+        assert not {i for i, word in last.items() if word == "deleted"} & alive
+        assert all(house.vault.holds(row) for row in rows)
+        keys = sum(len(house.vault._slots.held(s)) for s in house.vault.segments)
+        assert keys == len(rows)
