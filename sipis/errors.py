@@ -68,9 +68,16 @@ class TransportError(SipisError):
 
 
 class RefusedAddress(TransportError):
-    """The address lies in a network that this server never talks to."""
+    """The address lies in a network that this server never talks to.
+
+    `field` is the dotted path of the input that led there, empty where no caller sent it.
+    """
 
     retryable = False
+
+    def __init__(self, problem: str, field: str = "") -> None:
+        super().__init__(problem)
+        self.field = field
 
 
 class VaultError(SipisError):

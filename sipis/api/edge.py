@@ -50,8 +50,8 @@ async def _answer(request: web.Request, handler: Handler, limit: RateLimit) -> w
         return _of_http(refused).response()
     except FieldError as wrong:
         return Problem(problems.INVALID_FIELD, wrong.problem, wrong.field).response()
-    except RefusedAddress:
-        return Problem(problems.REFUSED_ADDRESS, field="account").response()
+    except RefusedAddress as refused:
+        return Problem(problems.REFUSED_ADDRESS, field=refused.field).response()
     except SipisError as failed:
         _log.warning("request failed", error=type(failed).__name__)
         return Problem(problems.UNAVAILABLE, retry_after=5).response()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sipis.config import PolicySettings, Settings
-from sipis.errors import FieldError, RemoteProtocolError
+from sipis.errors import FieldError, RefusedAddress, RemoteProtocolError
 from sipis.lifecycle.ports import HostPolicy
 from sipis.model import Account, PushService, PushTarget
 from sipis.registrant.bindings import place_of
@@ -38,8 +38,11 @@ def whereabouts(account: Account, vault: Vault, policy: HostPolicy) -> Whereabou
         aor = parse_uri(account.aor)
     except RemoteProtocolError as wrong:
         raise FieldError("account", str(wrong)) from None
-    for uri in (SipUri.parse(place.uri), place.next_hop):
-        _check_host(uri, policy)
+    home = "account.registrar" if account.registrar else "account.aor"
+    _check_host(SipUri.parse(place.uri), home, policy)
+    _check_host(
+        place.next_hop, "account.outbound_proxy" if account.outbound_proxy else home, policy
+    )
     return Whereabouts(place.domain, vault.index(aor_name(aor)))
 
 
@@ -72,10 +75,12 @@ def granted_ttl(wanted: float | None, policy: PolicySettings) -> float:
     return max(SHORTEST_TTL, min(wanted or policy.ttl_default, policy.ttl_max))
 
 
-def _check_host(uri: SipUri, policy: HostPolicy) -> None:
+def _check_host(uri: SipUri, field: str, policy: HostPolicy) -> None:
     try:
         policy.check_name(uri.host)
+        if parse_address(uri.host) is not None:
+            policy.check(uri.host, uri.port or SIP_PORT)
     except FieldError as wrong:
-        raise FieldError("account", f"its host {wrong.problem}") from None
-    if parse_address(uri.host) is not None:
-        policy.check(uri.host, uri.port or SIP_PORT)
+        raise FieldError(field, f"its host {wrong.problem}") from None
+    except RefusedAddress as refused:
+        raise RefusedAddress(str(refused), field) from None

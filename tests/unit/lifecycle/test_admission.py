@@ -113,9 +113,15 @@ async def test_an_app_never_has_more_instances_than_it_may(house: House) -> None
     ("changes", "field"),
     [
         ({"app": "unknown"}, "app_id"),
-        ({"account": Account("sip:alice@2130706433")}, "account"),
-        ({"account": Account("sip:alice@example.org", registrar="sip:0x7f.1")}, "account"),
-        ({"account": Account("sip:a@b.example", outbound_proxy="sip:-bad-")}, "account"),
+        ({"account": Account("sip:alice@2130706433")}, "account.aor"),
+        (
+            {"account": Account("sip:alice@example.org", registrar="sip:0x7f.1")},
+            "account.registrar",
+        ),
+        (
+            {"account": Account("sip:a@b.example", outbound_proxy="sip:-bad-")},
+            "account.outbound_proxy",
+        ),
         ({"account": Account("nonsense")}, "account"),
         ({"account": replace(ACCOUNT, display_name="x" * 3000)}, "account"),
         ({"targets": (VOIP, replace(TOKEN, token="t" * 3000))}, "targets"),
