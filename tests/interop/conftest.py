@@ -1,6 +1,6 @@
 """The peers of these tests: a provider, the push service, the server between them, and phones."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -32,6 +32,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.interop)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the server said beside a failure."""
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for name, made in item.funcargs.items():
+            if isinstance(made, Server) and made.program is not None:
+                report.sections.append((f"log of {name}", made.program.output()[-6000:]))
+    return report
 
 
 @pytest.fixture(scope="session")
@@ -84,7 +97,7 @@ def servers(
             "sip": {
                 "app_listeners": doors, "cert_file": str(own.chain), "key_file": str(own.key),
             },
-            "providers": {DOMAIN: {"ca_file": str(trust.ca_file), "register_per_second": 500}},
+            "providers": {"127.0.0.1": {"ca_file": str(trust.ca_file), "register_per_second": 500}},
             "apps": {APP: {"fcm": google.settings}},
             "api": {"requests_per_minute": 1_000_000},
         }  # fmt: skip

@@ -78,7 +78,7 @@ def test_a_caller_who_gives_up_leaves_a_cancelled_call(
     bob.enable(provider.address())
     bob.until_reachable()
 
-    call = sipp.start(tmp_path, "cancel", bob.user, provider.port, keys={"ring_ms": "300"})
+    call = sipp.start(tmp_path, "cancel", bob.user, provider.port)
     sipp.finish(call)
 
     late = str(bob.pushed("call")["call"])

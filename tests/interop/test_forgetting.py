@@ -28,8 +28,7 @@ def bob(phones: MakePhone, provider: Kamailio, tmp_path: Path) -> Phone:
     bob = phones(USER, on_call=sleep_on)
     bob.enable(provider.address())
     bob.until_reachable()
-    keys = {"ring_ms": "100"}
-    sipp.finish(sipp.start(tmp_path, "cancel", USER, provider.port, keys=keys))
+    sipp.finish(sipp.start(tmp_path, "cancel", USER, provider.port))
     sipp.finish(sipp.start(tmp_path, "message", USER, provider.port))
     bob.pushed("message")
     return bob

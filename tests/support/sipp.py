@@ -1,6 +1,5 @@
 """SIPp as a caller: the scenarios beside this file, run once, judged by their exit code."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.processes import Program, free_port, require
@@ -16,20 +15,22 @@ def start(
     *,
     caller: str = "127.0.0.1",
     transport: str = "u1",
-    keys: Mapping[str, str] | None = None,
+    rings: float = 0.3,
     calls: int = 1,
     rate: int = 1,
     patience: int = 25,
 ) -> Program:
-    """Start SIPp toward the provider on `port`, calling `user`, from the address `caller`."""
+    """Start SIPp toward the provider on `port`, calling `user`, from the address `caller`.
+
+    `rings` is how many seconds a caller who gives up lets it ring.
+    """
     command = [
         require("sipp"), f"127.0.0.1:{port}", "-sf", str(SCENARIOS / f"{scenario}.xml"),
         "-s", user, "-i", caller, "-p", str(free_port(host=caller)), "-t", transport,
-        "-m", str(calls), "-r", str(rate), "-timeout", f"{patience}s", "-timeout_error",
+        "-m", str(calls), "-r", str(rate), "-d", str(round(rings * 1000)), "-timeout", f"{patience}s", "-timeout_error",
         "-nostdin", "-trace_err", "-trace_msg",
         "-message_file", str(folder / f"{scenario}.messages"),
         "-error_file", str(folder / f"{scenario}.errors"),
-        *(part for name, value in (keys or {}).items() for part in ("-key", name, value)),
     ]  # fmt: skip
     return Program(command, folder, name=f"sipp-{scenario}")
 
