@@ -79,12 +79,12 @@ def test_a_text_that_only_looks_like_a_key_is_left_alone() -> None:
 
 
 HEADER = st.tuples(
-    st.from_regex(r"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True),
+    st.from_regex(r"[Xx]-[A-Za-z0-9-]{0,12}", fullmatch=True),
     st.text(st.characters(blacklist_categories=("Cc", "Cs")), max_size=30),
 )
 
 
-@given(st.lists(HEADER, max_size=8))
+@given(st.lists(HEADER, max_size=4))
 def test_what_crosses_makes_a_message_with_as_many_headers(pairs: list[tuple[str, str]]) -> None:
     message = request(*pairs)
     crossed = list(carried(message))
