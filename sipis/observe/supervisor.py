@@ -33,14 +33,16 @@ class Supervisor:
         self._on_crash = on_crash
         self._group: asyncio.TaskGroup | None = None
         self._services: list[tuple[str, Callable[[], Awaitable[None]]]] = []
+        self._kept: set[asyncio.Task[None]] = set()
         self._jobs: set[asyncio.Task[None]] = set()
         self._stopped = asyncio.Event()
 
     def serve(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
         """Keep a service running: it is restarted, after a growing pause, whenever it crashes."""
-        self._services.append((name, service))
-        if self._group is not None:
-            self._group.create_task(self._keep(name, service), name=f"{self._room}.{name}")
+        if self._group is None:
+            self._services.append((name, service))
+        else:
+            self._start(self._group, name, service)
 
     def spawn(self, name: str, job: Coroutine[object, object, None]) -> bool:
         """Run a job once beside the services; False and dropped when too many are running."""
@@ -61,20 +63,25 @@ class Supervisor:
         """Run everything until stop() or cancellation."""
         async with asyncio.TaskGroup() as group:
             self._group = group
-            tasks = [
-                group.create_task(self._keep(name, service), name=f"{self._room}.{name}")
-                for name, service in self._services
-            ]
+            for name, service in self._services:
+                self._start(group, name, service)
             try:
                 await self._stopped.wait()
             finally:
                 self._group = None
-                for task in (*tasks, *self._jobs):
+                for task in (*self._kept, *self._jobs):
                     task.cancel()
 
     def stop(self) -> None:
         """End run(): services and jobs still at work are cancelled."""
         self._stopped.set()
+
+    def _start(
+        self, group: asyncio.TaskGroup, name: str, service: Callable[[], Awaitable[None]]
+    ) -> None:
+        task = group.create_task(self._keep(name, service), name=f"{self._room}.{name}")
+        self._kept.add(task)
+        task.add_done_callback(self._kept.discard)
 
     async def _keep(self, name: str, service: Callable[[], Awaitable[None]]) -> None:
         pause = FIRST_PAUSE

@@ -109,3 +109,19 @@ async def test_the_log_of_a_crash_names_the_place_and_not_the_values(
     assert "ValueError" in written
     assert "test_supervisor.py" in written
     assert "marker-password" not in written
+
+
+async def test_a_service_that_joined_late_ends_with_the_room(clock: ManualClock) -> None:
+    started = asyncio.Event()
+
+    async def service() -> None:
+        started.set()
+        await asyncio.Event().wait()
+
+    supervisor = Supervisor("room", clock)
+    async with asyncio.timeout(5), asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await asyncio.sleep(0)
+        supervisor.serve("late", service)
+        await started.wait()
+        supervisor.stop()
