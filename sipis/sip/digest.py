@@ -30,24 +30,35 @@ class Algorithm(StrEnum):
     @property
     def is_session(self) -> bool:
         """Whether the HA1 is bound to the nonce and cnonce of its first use."""
-        return self.value.endswith("-sess")
+        return self in _BASES
 
     @property
     def base(self) -> "Algorithm":
         """The algorithm without `-sess`: it alone decides over the stored HA1."""
-        return Algorithm(self.value.removesuffix("-sess"))
+        return _BASES.get(self, self)
 
     def hash(self, data: bytes) -> str:
         """The digest in lower-case hex."""
-        name = _HASH_NAMES[self.base]
-        return hashlib.new(name, data, usedforsecurity=False).hexdigest()
+        hasher = _HASHERS[self].copy()
+        hasher.update(data)
+        return hasher.hexdigest()
 
 
+_BASES: Final = {
+    Algorithm.MD5_SESS: Algorithm.MD5,
+    Algorithm.SHA256_SESS: Algorithm.SHA256,
+    Algorithm.SHA512_256_SESS: Algorithm.SHA512_256,
+}
 _HASH_NAMES: Final = {
     Algorithm.MD5: "md5",
     Algorithm.SHA256: "sha256",
     Algorithm.SHA512_256: "sha512_256",
 }
+_HASHERS: Final = {
+    algorithm: hashlib.new(_HASH_NAMES[algorithm.base], usedforsecurity=False)
+    for algorithm in Algorithm
+}
+"""Empty hashers to be copied: making one by name costs more than what it hashes."""
 _BY_NAME: Final = {algorithm.value.lower(): algorithm for algorithm in Algorithm}
 _QOPS: Final = ("auth", "auth-int")
 
