@@ -16,7 +16,7 @@ from sipis.sip import digest
 from sipis.sip.digest import Algorithm, DigestChallenge
 from sipis.sip.headers import Credentials
 from sipis.sip.uri import SipUri, parse_uri
-from sipis.vault.credentials import Ha1, PasswordCredential
+from sipis.vault.credentials import PasswordCredential
 from sipis.vault.nonces import NonceState
 from sipis.vault.records import CredentialRecord
 
@@ -103,15 +103,18 @@ class OpenedAccount:
         if chosen is None:
             return Refused(Refusal.DOWNGRADE)
         state = NonceState.of(chosen, cnonce)
-        return self._answer(state.next(cnonce), method=method, uri=uri, body=body)
+        answered = self._answer(state.next(cnonce), method=method, uri=uri, body=body)
+        assert answered is not None
+        return answered
 
     def reuse(
         self, nonce: NonceState, *, method: str, uri: str, body: bytes = b"", cnonce: str
     ) -> Authorized | Refused:
         """Answer with a live nonce before being asked: one round trip less (RFC 7616 3.6)."""
-        if nonce.count >= MOST_ANSWERS or self._ha1(nonce.challenge()) is None:
+        if nonce.count >= MOST_ANSWERS:
             return Refused(Refusal.NONCE_SPENT)
-        return self._answer(nonce.next(cnonce), method=method, uri=uri, body=body)
+        answered = self._answer(nonce.next(cnonce), method=method, uri=uri, body=body)
+        return answered or Refused(Refusal.NONCE_SPENT)
 
     def check_relay(self, credentials: Credentials, method: str, body: bytes = b"") -> bool:
         """Whether an app's Digest answer was made with its relay login; in constant time."""
@@ -124,10 +127,13 @@ class OpenedAccount:
         proven = digest.check(credentials, ha1_hex=known.digest.reveal(), method=method, body=body)
         return user_fits and proven
 
-    def _answer(self, nonce: NonceState, *, method: str, uri: str, body: bytes) -> Authorized:
+    def _answer(
+        self, nonce: NonceState, *, method: str, uri: str, body: bytes
+    ) -> Authorized | None:
         challenge = nonce.challenge()
         ha1_hex = self._ha1(challenge)
-        assert ha1_hex is not None
+        if ha1_hex is None:
+            return None
         value = digest.answer(
             challenge,
             user=self._user(),
@@ -148,8 +154,10 @@ class OpenedAccount:
         if isinstance(credential, PasswordCredential):
             password = credential.password.reveal()
             return digest.ha1(base, self._user(), challenge.realm, password)
-        fitting = (ha1 for ha1 in credential.ha1s if _fits(ha1, challenge.realm, base))
-        return next((ha1.digest.reveal() for ha1 in fitting), None)
+        for ha1 in credential.ha1s:
+            if ha1.algorithm is base and ha1.realm == challenge.realm:
+                return ha1.digest.reveal()
+        return None
 
     def _why_none(self, offered: Sequence[DigestChallenge]) -> Refusal:
         credential = self._record.credential
@@ -169,10 +177,6 @@ def digest_user(account: Account) -> str:
         return account.auth_user
     aor = parse_uri(account.aor)
     return (aor.unescaped_user or "") if isinstance(aor, SipUri) else ""
-
-
-def _fits(ha1: Ha1, realm: str, algorithm: Algorithm) -> bool:
-    return ha1.realm == realm and ha1.algorithm == algorithm
 
 
 def _named(algorithm: str) -> Algorithm | None:

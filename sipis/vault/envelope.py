@@ -61,7 +61,8 @@ class Cipher:
 
 def framed(*fields: str | bytes | int) -> bytes:
     """Join fields so that different lists never give equal bytes: each has its length in front."""
-    return b"".join(len(part).to_bytes(4, "big") + part for part in map(_as_bytes, fields))
+    parts = [_as_bytes(field) for field in fields]
+    return b"".join([b"%b%b" % (len(part).to_bytes(4, "big"), part) for part in parts])
 
 
 def subkey(key: bytes, *labels: str | int) -> bytes:

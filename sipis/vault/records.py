@@ -20,6 +20,9 @@ HA1_ALGORITHMS: Final = (Algorithm.MD5, Algorithm.SHA256, Algorithm.SHA512_256)
 """What an HA1 is made for; the -sess variants are derived from these (RFC 7616 3.4.2)."""
 
 
+_BY_NAME: Final = {algorithm.value: algorithm for algorithm in Algorithm}
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialRecord:
     """An account with what proves it, and the login of its app at the relay."""
@@ -125,8 +128,10 @@ def _pack_ha1s(ha1s: Sequence[Ha1]) -> list[list[str]]:
 
 def _unpack_ha1s(packed: Sequence[Sequence[str]]) -> tuple[Ha1, ...]:
     return tuple(
-        Ha1(realm, Algorithm(algorithm), Secret(_unpack_bytes(digest).hex()))
-        for realm, algorithm, digest in packed
+        [
+            Ha1(realm, _BY_NAME[algorithm], Secret(_unpack_bytes(digest).hex()))
+            for realm, algorithm, digest in packed
+        ]
     )
 
 
