@@ -8,7 +8,7 @@ Refuses an instance that has ended meanwhile: its new key is destroyed at once.
 import sqlite3
 from collections.abc import Callable
 
-from sipis.errors import SipisError, VaultError
+from sipis.errors import KeyGone, SealBroken, SipisError
 from sipis.lifecycle.means import Holder, Means
 from sipis.model import Account
 from sipis.store import instances, lookup, slots
@@ -46,7 +46,7 @@ class Resealing:
                 new = await self._means.vault.readmit(
                     old, account=account, credential=credential, targets=targets, relay=relay
                 )
-            except VaultError:
+            except (KeyGone, SealBroken):
                 return None
             return await self._move(old, new, describe(new))
 
@@ -58,7 +58,7 @@ class Resealing:
                 return False
             try:
                 new = await self._means.vault.retire_password(old, [realm])
-            except VaultError:
+            except (KeyGone, SealBroken):
                 return False
             return new is not None and await self._move(old, new, keeping(new)) is not None
 

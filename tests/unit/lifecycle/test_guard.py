@@ -1,3 +1,6 @@
+import pytest
+
+from sipis.lifecycle import guard as guard_module
 from sipis.lifecycle.guard import LEAST, WINDOW, MassDeathGuard
 
 
@@ -31,3 +34,12 @@ def test_apps_do_not_answer_for_each_other() -> None:
     for n in range(100):
         guard.permits("broken", n, 100, 0.0)
     assert guard.permits("fine", 1, 100, 0.0)
+
+
+def test_what_is_remembered_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guard_module, "MOST_REMEMBERED", 30)
+    guard = MassDeathGuard()
+    for n in range(100):
+        guard.permits("app", n, 100, 0.0)
+    assert len(guard._deaths["app"]) == 30
+    assert not guard.permits("app", 100, 100, 0.0)

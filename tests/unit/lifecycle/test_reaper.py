@@ -1,6 +1,9 @@
 from pathlib import Path
 
+import pytest
+
 from sipis.clock import ManualClock
+from sipis.errors import StoreError
 from sipis.model import InstanceState, PushEvent
 from sipis.store import agenda, notes
 from sipis.store.schedule import Settlement, claim, settle
@@ -100,3 +103,21 @@ async def test_a_restart_does_not_forget_how_late_it_was(tmp_path: Path) -> None
     async with running(again):
         await clock.advance(1800 + 60)
         assert not again.vault.holds(enabled.row)
+
+
+async def test_a_database_that_fails_for_a_while_delays_an_end_and_prevents_none(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable(ttl=60.0)
+
+    async def broken(*_: object, **__: object) -> None:
+        raise StoreError("disk I/O error")
+
+    monkeypatch.setattr(house.store, "read", broken)
+    monkeypatch.setattr(house.store, "write", broken)
+    await house.clock.advance(180)
+    assert house.vault.holds(enabled.row)
+    monkeypatch.undo()
+    await house.clock.advance(1)
+    assert not house.vault.holds(enabled.row)
+    assert await house.lifecycle.receipt(enabled.row.commitment) is not None

@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from sipis.clock import ManualClock
-from sipis.errors import StoreError
+from sipis.errors import StoreError, VaultError
+from sipis.lifecycle.resealing import keeping
 from sipis.store import lookup, slots
 from sipis.vault import OpenedAccount
 from tests.support.lifecycle import House, build, running, settings
@@ -77,3 +78,27 @@ async def test_a_row_that_cannot_move_keeps_its_old_key_and_the_new_one_dies(
     assert house.vault.holds(enabled.row)
     assert not house.vault._slots.holds(1, enabled.row.id)
     assert (await opened(house, enabled.row.n)).password_based
+
+
+async def test_an_instance_without_its_key_or_row_is_not_sealed_anew(house: House) -> None:
+    lost, ended = await house.enable(), await house.enable(targets=())
+    await house.vault.destroy([lost.row])
+    await house.lifecycle.delete(ended.row.id)
+    for enabled in (lost, ended):
+        assert await house.lifecycle._resealing.reseal(enabled.row.n, keeping) is None
+        assert not await house.lifecycle._resealing.retire_password(enabled.row.n, "example.org")
+    assert not house.vault._slots.held(0)
+
+
+async def test_a_full_key_store_is_no_missing_instance(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+
+    async def full(*_: object, **__: object) -> None:
+        raise VaultError("no room for another key segment")
+
+    monkeypatch.setattr(house.vault, "readmit", full)
+    with pytest.raises(VaultError):
+        await house.lifecycle.refresh(enabled.row, None, (TOKEN,))
+    assert house.vault.holds(enabled.row)
