@@ -212,6 +212,7 @@ class Relay:
         around = self._around
         return Waker(
             announcer=around.announcer,
+            store=around.store,
             vault=around.vault,
             clock=around.clock,
             settings=around.settings,

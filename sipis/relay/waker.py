@@ -11,14 +11,15 @@ from typing import Final
 
 from sipis.clock import Clock
 from sipis.config import Settings
-from sipis.errors import VaultError
+from sipis.errors import KeyGone, VaultError
 from sipis.model import PushEvent, PushTarget, TargetKind
 from sipis.observe.metrics import Metrics
 from sipis.push import payload
 from sipis.push.provider import AddressedTarget, Notification
-from sipis.relay.finding import Found
+from sipis.relay.finding import Found, by_number
 from sipis.relay.names import target_name
 from sipis.relay.ports import Announcer
+from sipis.store.runner import Store
 from sipis.store.targets import TargetRow
 from sipis.vault import Vault
 from sipis.vault.records import Targets
@@ -48,6 +49,7 @@ class Waker:
         self,
         *,
         announcer: Announcer,
+        store: Store,
         vault: Vault,
         clock: Clock,
         settings: Settings,
@@ -55,6 +57,7 @@ class Waker:
         node: str = "",
     ) -> None:
         self._announcer = announcer
+        self._store = store
         self._vault = vault
         self._clock = clock
         self._settings = settings
@@ -68,16 +71,27 @@ class Waker:
 
         `on_accepted` is called as soon as the first one has.
         """
-        try:
-            opened = self._vault.open_targets(found.sealed)
-        except VaultError:
+        known = await self._opened(found)
+        if known is None:
             return False
+        found, opened = known
         targets = self._addressed(found, opened)
         if not targets:
             return False
         notification = self._notification(found, opened, tidings)
         report = await self._announcer.announce(notification, targets, on_accepted)
         return report.accepted > 0
+
+    async def _opened(self, found: Found) -> tuple[Found, Targets] | None:
+        """Open the targets; an instance that was sealed anew meanwhile is looked up again."""
+        try:
+            return found, self._vault.open_targets(found.sealed)
+        except KeyGone:
+            fresh = await self._store.read(by_number, found.n, self._clock.wall())
+            moved = fresh is not None and fresh.sealed.slot != found.sealed.slot
+            return await self._opened(fresh) if fresh is not None and moved else None
+        except VaultError:
+            return None
 
     def _notification(self, found: Found, opened: Targets, tidings: Tidings) -> Notification:
         facts = payload.Facts(

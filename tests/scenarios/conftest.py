@@ -18,7 +18,6 @@ from sipis.world.handset import Handset, Temper
 from sipis.world.stage import Stage, sipis_of
 from tests.support.server import merged
 
-PATIENCE = 20.0
 APP = "demo"
 POLICY = {"react_timeout": 1.5, "answer_timeout": 3.0, "drain_timeout": 2.0}
 
@@ -115,7 +114,7 @@ class Town:
 
 @asynccontextmanager
 async def a_town(folder: Path) -> AsyncIterator[Town]:
-    async with asyncio.timeout(PATIENCE), AsyncExitStack() as open_:
+    async with AsyncExitStack() as open_:
         stage = await open_.enter_async_context(Stage(folder))
         town = Town(folder, stage, open_)
         open_.push_async_callback(town.stop)

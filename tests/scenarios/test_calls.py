@@ -9,6 +9,8 @@ from sipis.world.handset import Temper
 from sipis.world.stage import sipis_of
 from tests.scenarios.conftest import Town
 
+pytestmark = pytest.mark.timeout(30)
+
 
 async def test_a_sleeping_phone_answers_and_the_caller_hangs_up(town: Town) -> None:
     phone = await town.asleep()
@@ -55,6 +57,18 @@ async def test_nobody_reacts_and_the_caller_gets_480_with_the_reason(town: Town)
     missed = await town.pushed(phone, "call-ended")
     told = await phone.here("GET", f"/calls/{missed['call']}")
     assert told.body["state"] == "missed"
+
+
+async def test_a_phone_whose_account_is_sealed_anew_while_it_rings_is_still_told(
+    town: Town,
+) -> None:
+    phone = await town.asleep(temper=Temper.IGNORE)
+    town.provider.call("alice")
+    await town.pushed(phone, "call")
+    target = {"provider": "fcm", "kind": "token", "token": phone.push_token}
+    other = {"provider": "fcm", "kind": "token", "token": phone.push_token + "-second"}
+    assert (await phone.here("POST", "/refresh", {"targets": [target, other]})).status == 200
+    assert (await town.pushed(phone, "call-ended"))["event"] == "call-ended"
 
 
 async def test_all_pushes_fail_and_the_caller_gets_480_at_once(empty_town: Town) -> None:
