@@ -52,7 +52,7 @@ _KEYS: Final[dict[str, str]] = {
 }
 """Spellings that need no further thought; fixed, so that peers cannot make it grow."""
 
-_FORBIDDEN: Final = re.compile(r"[\r\n]|(?<!\\)\0")
+_BARE_NUL: Final = re.compile(r"(?<!\\)\0")
 _FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
 
 _Field = tuple[str, str, str]
@@ -229,7 +229,8 @@ def _key_on_wire(name: str, colon: str) -> str:
 
 
 def _new_field(name: str, value: str) -> _Field:
-    if _FORBIDDEN.search(value):
+    # Three scans in C beat one expression, which is left to judge a NUL.
+    if "\n" in value or "\r" in value or ("\0" in value and _BARE_NUL.search(value)):
         raise LocalProtocolError("line break or NUL in a header value")
     key = _KEYS.get(name)
     if key is None:
