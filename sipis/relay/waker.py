@@ -11,7 +11,7 @@ from typing import Final
 
 from sipis.clock import Clock
 from sipis.config import Settings
-from sipis.errors import KeyGone, VaultError
+from sipis.errors import VaultError
 from sipis.model import PushEvent, PushTarget, TargetKind
 from sipis.observe.metrics import Metrics
 from sipis.push import payload
@@ -86,12 +86,11 @@ class Waker:
         """Open the targets; an instance that was sealed anew meanwhile is looked up again."""
         try:
             return found, self._vault.open_targets(found.sealed)
-        except KeyGone:
-            fresh = await self._store.read(by_number, found.n, self._clock.wall())
-            moved = fresh is not None and fresh.sealed.slot != found.sealed.slot
-            return await self._opened(fresh) if fresh is not None and moved else None
         except VaultError:
+            fresh = await self._store.read(by_number, found.n, self._clock.wall())
+        if fresh is None or fresh.sealed.version == found.sealed.version:
             return None
+        return await self._opened(fresh)
 
     def _notification(self, found: Found, opened: Targets, tidings: Tidings) -> Notification:
         facts = payload.Facts(
