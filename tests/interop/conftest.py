@@ -61,16 +61,16 @@ def google(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[G
 
 @pytest.fixture(scope="module")
 def providers(trust: Trust, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeProvider]:
-    """Start a provider with these switches; one with the same switches is shared."""
-    running: dict[tuple[tuple[str, str], ...], Kamailio] = {}
-    pair = trust.certificate(DOMAIN, "127.0.0.1")
+    """Start a provider with these switches whose certificate has these names; equals are shared."""
+    running: dict[object, Kamailio] = {}
 
-    def make(**switches: str) -> Kamailio:
-        name = tuple(sorted(switches.items()))
-        if name not in running:
+    def make(*names: str, **switches: str) -> Kamailio:
+        kind = (names, *sorted(switches.items()))
+        if kind not in running:
+            pair = trust.certificate(*(names or (DOMAIN, "127.0.0.1")))
             folder = tmp_path_factory.mktemp("kamailio")
-            running[name] = Kamailio(folder, certificate=pair.chain, key=pair.key, **switches)
-        return running[name]
+            running[kind] = Kamailio(folder, certificate=pair.chain, key=pair.key, **switches)
+        return running[kind]
 
     yield make
     for provider in running.values():

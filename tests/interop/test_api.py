@@ -14,7 +14,7 @@ from tests.support.server import Answer, http_call
 ACCOUNT = {"aor": "sip:alice@provider.example", "password": "secret"}
 TARGET = {"provider": "fcm", "kind": "token", "token": "a-registration-token"}
 BODY: dict[str, object] = {"app_id": "default", "account": ACCOUNT, "targets": [TARGET]}
-PROBLEMS = "https://sipis.dev/problems/"
+PROBLEMS = "urn:sipis:problem:"
 
 
 @dataclass(frozen=True)

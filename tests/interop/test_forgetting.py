@@ -37,7 +37,9 @@ def bob(phones: MakePhone, provider: Kamailio, tmp_path: Path) -> Phone:
 def test_a_deleted_account_leaves_the_provider_and_no_trace_on_disk(
     bob: Phone, server: Server, provider: Kamailio
 ) -> None:
-    assert len(contacts_at(provider, server)) == 1
+    (contact,) = contacts_at(provider, server)
+    token = bytes.fromhex(contact.removeprefix("sip:").partition("@")[0])
+    assert traces(server, {"contact": token}) != []  # what is no secret is found
     assert traces(server, secrets_of(bob)) == []
 
     receipt = bob.here("DELETE")
@@ -74,10 +76,13 @@ def secrets_of(phone: Phone) -> dict[str, bytes]:
     """Whatever would let somebody be the user, and every form of it."""
     login = phone.instance["relay"]
     assert isinstance(login, dict)
+    bearer, relay_password = str(phone.instance["secret"]), str(login["password"])
     secrets = {
         "password": PASSWORD.encode(),
-        "bearer": str(phone.instance["secret"]).encode(),
-        "relay password": str(login["password"]).encode(),
+        "bearer": bearer.encode(),
+        "bearer raw": bytes.fromhex(bearer),
+        "relay password": relay_password.encode(),
+        "relay password raw": bytes.fromhex(relay_password),
         "push token": phone.token.encode(),
     }
     for name in ("md5", "sha256", "sha512_256"):

@@ -4,9 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.conftest import MakePhone, MakeProvider
+from sipis.sip.flow import Transport
+from tests.interop.conftest import MakePhone, MakeProvider, MakeServer
 from tests.support import sipp
+from tests.support.beside import Names
+from tests.support.kamailio import DOMAIN
 from tests.support.processes import wait_until
+from tests.support.trust import Trust
 
 PECULIARITIES = ["WITH_SHA256", "WITH_NO_QOP"]
 
@@ -54,3 +58,42 @@ def test_a_wrong_password_is_tried_once(providers: MakeProvider, phones: MakePho
     others.until_reachable()
     assert provider.requests("REGISTER") == 2 + 2
     assert provider.registrations() == 1
+
+
+def test_a_domain_is_found_by_dns_and_proves_its_name_over_tls(
+    trust: Trust,
+    servers: MakeServer,
+    providers: MakeProvider,
+    phones: MakePhone,
+    tmp_path: Path,
+) -> None:
+    provider = providers(DOMAIN)
+    with Names() as names:
+        names.records.put(
+            DOMAIN, "NAPTR", f'10 10 "S" "SIPS+D2T" "" _sips._tcp.{DOMAIN}.'
+        ).put(
+            f"_sips._tcp.{DOMAIN}", "SRV", f"1 1 {provider.tls_port} edge.elsewhere.example."
+        ).put("edge.elsewhere.example", "A", "127.0.0.1")  # fmt: skip
+        server = servers(
+            sip={"nameservers": [names.address]},
+            providers={DOMAIN: {"ca_file": str(trust.ca_file)}},
+        )
+        bob = phones("bob-by-name", at=server)
+        bob.enable(None)
+        bob.until_reachable()
+
+    assert ";transport=tls" in provider.contacts()[0]
+    sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
+    bob.heard("session closed")
+
+
+def test_a_server_with_the_certificate_of_another_domain_is_sent_nothing(
+    providers: MakeProvider, phones: MakePhone
+) -> None:
+    impostor = providers("another.example")
+    bob = phones("bob-is-careful")
+    bob.enable(impostor.address(Transport.TLS))
+    wait_until(lambda: bob.here("GET").body["state"] == "error", "the refusal")
+
+    assert bob.here("GET").body["reason"] == "unreachable"
+    assert impostor.requests() == 0

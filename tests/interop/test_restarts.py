@@ -1,6 +1,9 @@
 """A server that dies or stops: bindings at the provider outlive it, and nobody is bothered."""
 
 import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -26,14 +29,17 @@ def test_after_a_crash_no_binding_is_made_anew_and_calls_arrive(
     asked_before = provider.requests("REGISTER")
 
     server.kill()
-    seconds = server.start()
-    print(f"ready {seconds:.2f} s after a crash with {SLEEPERS + 1} registered phones")
+    seconds, loading = server.start(), seconds_to_load()
+    print(
+        f"ready {seconds:.2f} s after a crash with {SLEEPERS + 1} registered phones;"
+        f" loading the program alone takes {loading:.2f} s"
+    )
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
 
     bob.heard("session closed")
     assert provider.requests("REGISTER") == asked_before
     assert len(provider.contacts()) == SLEEPERS + 1
-    assert seconds < 2
+    assert seconds - loading < 1
 
 
 def test_a_server_that_is_told_to_stop_does_so_and_leaves_its_bindings(
@@ -63,6 +69,13 @@ def enable(server: Server, provider: Kamailio, number: int) -> int:
     target = {"provider": "fcm", "kind": "token", "token": f"token-of-{user}"}
     body = {"app_id": APP, "account": account, "targets": [target]}
     return server.call("POST", "/v1/instances", body).status
+
+
+def seconds_to_load() -> float:
+    """What the machine needs today to start Python and import everything."""
+    began = time.monotonic()
+    subprocess.run([sys.executable, "-m", "sipis", "version"], check=True, capture_output=True)
+    return time.monotonic() - began
 
 
 def registered(server: Server) -> object:

@@ -66,8 +66,8 @@ class Phone:
 
     # What the user does.
 
-    def enable(self, registrar: str, *, password: str = "", **more: object) -> Answer:
-        """Hand the account over; keeps what the server gave."""
+    def enable(self, registrar: str | None, *, password: str = "", **more: object) -> Answer:
+        """Hand the account over; keeps what the server gave. Without a registrar DNS must know."""
         self._google.deliver(self.token, self._inbox.put)
         self._glue.start()
         account = {

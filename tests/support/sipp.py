@@ -27,8 +27,8 @@ def start(
     command = [
         require("sipp"), f"127.0.0.1:{port}", "-sf", str(SCENARIOS / f"{scenario}.xml"),
         "-s", user, "-i", caller, "-p", str(free_port(host=caller)), "-t", transport,
-        "-m", str(calls), "-r", str(rate), "-d", str(round(rings * 1000)), "-timeout", f"{patience}s", "-timeout_error",
-        "-nostdin", "-trace_err", "-trace_msg",
+        "-m", str(calls), "-r", str(rate), "-d", str(round(rings * 1000)),
+        "-timeout", f"{patience}s", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg",
         "-message_file", str(folder / f"{scenario}.messages"),
         "-error_file", str(folder / f"{scenario}.errors"),
     ]  # fmt: skip
