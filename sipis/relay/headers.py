@@ -66,7 +66,6 @@ HEADERS: Final[dict[str, Rule]] = {
     "supported": Rule.OWN,
     "require": Rule.OWN,
     "proxy-require": Rule.DROP,
-    "unsupported": Rule.OWN,
     "allow": Rule.OWN,
     "allow-events": Rule.DROP,
     "user-agent": Rule.OWN,

@@ -13,7 +13,7 @@ from sipis.relay.ways import Way
 from sipis.sip.dialog import TARGET_REFRESH, Dialog, DialogState
 from sipis.sip.events import RequestReceived
 from sipis.sip.flow import Door, Flow
-from sipis.sip.message import Message, Response, response_to
+from sipis.sip.message import Message, Request, Response, response_to
 
 Headers = Iterable[tuple[str, str]]
 OnSent = Callable[[str], None]
@@ -49,6 +49,8 @@ class Leg:
         if self.dialog.state is DialogState.TERMINATED:
             return
         request = self.dialog.request(method, headers=headers)
+        if isinstance(source, Request) and source.max_forwards is not None:
+            request.headers.set("Max-Forwards", str(max(0, source.max_forwards - 1)))
 
         def leave(flow: Flow) -> None:
             if source is not None:

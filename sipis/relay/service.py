@@ -216,7 +216,6 @@ class Relay:
             vault=around.vault,
             clock=around.clock,
             settings=around.settings,
-            metrics=around.metrics,
             node=around.node,
         )
 

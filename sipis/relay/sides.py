@@ -63,8 +63,9 @@ class Sides:
         """The dialog that a request of that side is judged by."""
         if side in self.legs:
             return self.legs[side].dialog
-        answering = side is Door.PROVIDER and self.invitation is not None
-        return self.invitation.dialog if answering and self.invitation else None
+        if side is Door.PROVIDER and self.invitation is not None:
+            return self.invitation.dialog
+        return None
 
     def flow_of(self, claim: int) -> Flow | None:
         """The flow that carries an INVITE to the app."""

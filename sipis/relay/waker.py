@@ -13,7 +13,6 @@ from sipis.clock import Clock
 from sipis.config import Settings
 from sipis.errors import VaultError
 from sipis.model import PushEvent, PushTarget, TargetKind
-from sipis.observe.metrics import Metrics
 from sipis.push import payload
 from sipis.push.provider import AddressedTarget, Notification
 from sipis.relay.finding import Found, by_number
@@ -53,7 +52,6 @@ class Waker:
         vault: Vault,
         clock: Clock,
         settings: Settings,
-        metrics: Metrics,
         node: str = "",
     ) -> None:
         self._announcer = announcer
@@ -61,7 +59,6 @@ class Waker:
         self._vault = vault
         self._clock = clock
         self._settings = settings
-        self._metrics = metrics
         self._node = node
 
     async def tell(

@@ -30,6 +30,7 @@ class TestReInvite:
         assert again.call_id == received.call_id
         assert again.cseq.number == received.cseq.number + 1
         assert again.body == OFFER
+        assert again.max_forwards == 69
         handset.respond(again, 200, SDP, ANSWER)
         answered = await caller.response(200)
         assert answered.body == ANSWER

@@ -22,7 +22,6 @@ def waker(house: House, **app: object) -> Waker:
         vault=house.vault,
         clock=house.clock,
         settings=parse({"apps": {"phone": app}}),
-        metrics=house.metrics,
         node="node-1",
     )
 
