@@ -14,6 +14,7 @@ from tests.support.processes import free_port_pair
 from tests.support.server import APP, Server
 from tests.support.trust import Trust
 
+RUNNING: list[Server] = []
 MakeServer = Callable[..., Server]
 MakeProvider = Callable[..., Kamailio]
 MakePhone = Callable[..., Phone]
@@ -35,15 +36,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[None]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what the server said beside a failure."""
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what the servers said beside a failure."""
     report = yield
-    if report.failed and isinstance(item, pytest.Function):
-        for name, made in item.funcargs.items():
-            if isinstance(made, Server) and made.program is not None:
-                report.sections.append((f"log of {name}", made.program.output()[-6000:]))
+    if report.failed:
+        for server in RUNNING:
+            if server.program is not None:
+                report.sections.append((str(server.folder), server.program.output()[-6000:]))
     return report
 
 
@@ -103,12 +102,14 @@ def servers(
         }  # fmt: skip
         server = Server(tmp_path_factory.mktemp("sipis"), **usual | sections)
         running.append(server)
+        RUNNING.append(server)
         server.start()
         return server
 
     yield make
     for server in running:
         server.stop()
+        RUNNING.remove(server)
 
 
 @pytest.fixture(scope="module")
@@ -118,12 +119,15 @@ def server(servers: MakeServer) -> Server:
 
 
 @pytest.fixture
-def phones(tmp_path: Path, trust: Trust, google: Google, server: Server) -> Iterator[MakePhone]:
-    """Buy phones; they are switched off in the end."""
+def phones(
+    tmp_path: Path, trust: Trust, google: Google, request: pytest.FixtureRequest
+) -> Iterator[MakePhone]:
+    """Buy phones, for the shared server or another; they are switched off in the end."""
     made: list[Phone] = []
 
-    def make(user: str, at: Server = server, **habits: Unpack[Habits]) -> Phone:
-        phone = Phone(tmp_path, at, google, user, ca_file=trust.ca_file, **habits)
+    def make(user: str, at: Server | None = None, **habits: Unpack[Habits]) -> Phone:
+        home = at or request.getfixturevalue("server")
+        phone = Phone(tmp_path, home, google, user, ca_file=trust.ca_file, **habits)
         made.append(phone)
         return phone
 

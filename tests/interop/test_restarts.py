@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.interop.conftest import MakePhone, MakeProvider, MakeServer
 from tests.support import sipp
 from tests.support.kamailio import DOMAIN, Kamailio
+from tests.support.phone import Phone, answer
 from tests.support.processes import wait_until
 from tests.support.server import APP, Server
 
@@ -56,6 +57,44 @@ def test_a_server_that_is_told_to_stop_does_so_and_leaves_its_bindings(
 
     assert server.program.wait() == 0
     assert len(provider.contacts()) == 1
+
+
+def test_a_call_that_rings_while_the_server_stops_is_answered_and_ends_at_the_next(
+    servers: MakeServer, provider: Kamailio, phones: MakePhone, tmp_path: Path
+) -> None:
+    def answer_through_a_stopping_server(phone: Phone, call: str) -> None:
+        assert server.program is not None
+        server.program.signal(signal.SIGTERM)
+        answer(phone, call)
+
+    server = servers()
+    bob = phones("bob-in-a-hurry", at=server, on_call=answer_through_a_stopping_server)
+    bob.enable(provider.address())
+    bob.until_reachable()
+
+    call = sipp.start(tmp_path, "call", bob.user, provider.port)
+    bob.heard("Call established")
+    assert server.program is not None
+    assert server.program.wait() == 0
+    server.start()
+
+    sipp.finish(call)
+
+
+def test_a_running_call_outlives_a_crash(
+    servers: MakeServer, provider: Kamailio, phones: MakePhone, tmp_path: Path
+) -> None:
+    server = servers()
+    bob = phones("bob-talks-on", at=server)
+    bob.enable(provider.address())
+    bob.until_reachable()
+
+    call = sipp.start(tmp_path, "call", bob.user, provider.port)
+    bob.heard("Call established")
+    server.kill()
+    server.start()
+
+    sipp.finish(call)
 
 
 def enable(server: Server, provider: Kamailio, number: int) -> int:
