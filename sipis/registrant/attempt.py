@@ -146,7 +146,7 @@ class Attempt:
 
     def _may_ask_longer(self, min_expires: int | None) -> bool:
         longer = believable_min_expires(min_expires, self.offered)
-        if longer is None or self.lengthened:
+        if longer is None or self.lengthened or self.offered == 0:
             return False
         self.lengthened = True
         self.offered = longer

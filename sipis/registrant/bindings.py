@@ -42,11 +42,6 @@ class Place:
     key: str
     route: str = ""
 
-    @property
-    def secure(self) -> bool:
-        """Whether only an encrypted hop will do (RFC 3261 26.2.2)."""
-        return self.next_hop.scheme == "sips" or self.next_hop.transport in ("tls", "wss")
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Final
 
 from sipis.clock import Alarm
-from sipis.errors import ProtocolError, TransportError, VaultError
+from sipis.errors import FieldError, ProtocolError, TransportError, VaultError
 from sipis.model import Mode
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
@@ -174,7 +174,7 @@ class Farewells:
                 self._end(farewell, "dropped")
                 return
             flow = await self._opening.flow_to(target, claim.registrar, claim.contact_token)
-        except TransportError:
+        except (TransportError, FieldError):
             self._end(farewell, "dropped")
             return
         farewell.flow = flow

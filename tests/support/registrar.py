@@ -149,14 +149,16 @@ def silence(_request: Request) -> None:
 
 @dataclass
 class FixedResolver:
-    """Every domain is served by these targets."""
+    """Every domain is served by these targets, but for those that have their own."""
 
     targets: list[Target] = field(default_factory=list)
+    own: dict[str, list[Target]] = field(default_factory=dict)
 
-    async def resolve(self, _uri: SipUri) -> list[Target]:
-        if not self.targets:
+    async def resolve(self, uri: SipUri) -> list[Target]:
+        found = self.own.get(uri.host, self.targets)
+        if not found:
             raise TransportError("no server")
-        return list(self.targets)
+        return list(found)
 
 
 @dataclass
@@ -198,11 +200,12 @@ class Stage:
         password: str = PASSWORD,
         credential: Credential | None = None,
         mode: Mode = Mode.CONTINUOUS,
+        domain: str = DOMAIN,
         **account: object,
     ) -> int:
         """A new instance, due at once; returns its number."""
         number = next(self._phones)
-        aor = f"sip:user{number}@{DOMAIN}"
+        aor = f"sip:user{number}@{domain}"
         instance = InstanceId(f"{number:032x}")
         sealed = await self.vault.admit(
             id=instance,
@@ -220,7 +223,7 @@ class Stage:
             version=sealed.version,
             sealed_credential=sealed.credential,
             sealed_targets=sealed.targets,
-            registrar=DOMAIN,
+            registrar=domain,
             mode=mode,
             created_at=self.clock.wall(),
             expires_at=self.clock.wall() + 7 * 86_400,
@@ -282,12 +285,17 @@ def settings_for(**sections: object) -> Settings:
 
 
 def new_endpoint(
-    clock: ManualClock, port: int = 0, transport: Transport = Transport.UDP, **options: object
+    clock: ManualClock,
+    port: int = 0,
+    transport: Transport = Transport.UDP,
+    *,
+    host: str = "127.0.0.1",
+    **options: object,
 ) -> Endpoint:
     """An endpoint with one listener of the provider door on loopback."""
     return Endpoint(
         clock=clock,
-        listeners=[Listener(Door.PROVIDER, transport, "127.0.0.1", port)],
+        listeners=[Listener(Door.PROVIDER, transport, host, port)],
         policy=NetworkPolicy(LOOPBACK),
         entropy=os.urandom,
         **options,  # type: ignore[arg-type]
@@ -296,10 +304,10 @@ def new_endpoint(
 
 @asynccontextmanager
 async def registrar_on(
-    clock: ManualClock, transport: Transport = Transport.UDP
+    clock: ManualClock, transport: Transport = Transport.UDP, host: str = "127.0.0.1"
 ) -> AsyncIterator[Registrar]:
     """A registrar that listens."""
-    endpoint = new_endpoint(clock, transport=transport)
+    endpoint = new_endpoint(clock, transport=transport, host=host)
     registrar = Registrar(endpoint)
     endpoint.on_request[Door.PROVIDER] = registrar
     endpoint.trusted = lambda _flow: True

@@ -93,6 +93,10 @@ def test_an_absurd_423_is_not_retried() -> None:
     assert ended(Attempt(60).refused_with(423, min_expires=60)) is Outcome.TOO_BRIEF
 
 
+def test_a_423_to_a_removal_does_not_register_again() -> None:
+    assert ended(Attempt(0).refused_with(423, min_expires=3600)) is Outcome.TOO_BRIEF
+
+
 @pytest.mark.parametrize("status", [400, 420, 421, 439, 494])
 def test_what_may_be_our_form_is_retried_once_without_optional_headers(status: int) -> None:
     attempt = Attempt(3600)

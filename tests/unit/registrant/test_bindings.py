@@ -11,6 +11,7 @@ from sipis.model import Account
 from sipis.registrant.bindings import (
     Ask,
     Identity,
+    address_of_record,
     build_register,
     contact_uri,
     place_of,
@@ -77,7 +78,26 @@ def test_registrar_proxy_and_domain_are_three_different_things() -> None:
 def test_a_sips_account_never_gets_a_plain_next_hop() -> None:
     account = Account("sips:bob@example.com", outbound_proxy="sip:edge.example.org")
     assert place_of(account).next_hop.scheme == "sips"
-    assert place_of(account).secure
+
+
+@pytest.mark.parametrize(
+    ("aor", "shown"),
+    [
+        ("sip:bob@example.com:5070;transport=tls", "sip:bob@example.com"),
+        ("sip:+43%201@Example.com", "sip:+43%201@Example.com"),
+        ("sip:bob:pw@example.com", "sip:bob@example.com"),
+        ("sips:bob@[2001:db8::1]:5061", "sips:bob@[2001:db8::1]"),
+        ("SIP:bob@example.com", "sip:bob@example.com"),
+        ("sip:example.com", "sip:example.com"),
+    ],
+)
+def test_from_and_to_show_user_and_host_and_nothing_else(aor: str, shown: str) -> None:
+    account = Account(aor)
+    assert address_of_record(aor, place_of(account)) == shown
+
+
+def test_accounts_of_one_provider_share_what_was_read_of_it() -> None:
+    assert place_of(Account("sip:a@example.com")) is place_of(Account("sip:b@example.com"))
 
 
 def test_the_contact_carries_the_token_twice_and_our_own_instance_urn() -> None:

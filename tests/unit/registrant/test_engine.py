@@ -280,6 +280,21 @@ async def test_a_registrar_is_paced(tmp_path: Path, clock: ManualClock) -> None:
         assert sum(counts) >= 35
 
 
+async def test_a_silent_provider_with_many_phones_does_not_delay_another(
+    stage: Stage, clock: ManualClock
+) -> None:
+    stage.registrar.script = [silence] * 1000
+    for _ in range(100):
+        await stage.add_phone()
+    await clock.advance(2)
+    async with registrar_on(clock, host="127.0.0.2") as other:
+        stage.resolver.own["other.example"] = [other.target]
+        began = clock.monotonic()
+        n = await stage.add_phone(domain="other.example")
+        await stage.registered(n)
+        assert clock.monotonic() - began < 1
+
+
 async def test_a_phone_whose_key_is_gone_sends_nothing_and_is_reported(stage: Stage) -> None:
     n = await stage.add_phone()
     row = await stage.registered(n)
