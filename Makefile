@@ -15,7 +15,7 @@ run: $(READY)
 	@$(BIN)/sipis serve
 
 test: $(READY) peers
-	@$(BIN)/pytest $(ARGS)
+	@$(BIN)/pytest -n auto $(ARGS)
 
 check: $(READY)
 	@$(BIN)/ruff format --check .
