@@ -81,6 +81,7 @@ class Bridge:
         self._services = services
         self._tools = services.tools
         self._began_at = services.tools.clock.monotonic()
+        self._accepted_at: float | None = None
         self._call = Call(subject.policy)
         self._inbox: deque[Event] = deque()
         self._busy = False
@@ -123,6 +124,7 @@ class Bridge:
 
     def app_came(self, binding: Binding) -> None:
         """The app has registered; on the flow that has our INVITE already that is no news."""
+        self._note_wake()
         claim = self._call.facts.claim
         waits = claim in self._call.facts.unsettled
         if not (waits and self._sides.flow_of(claim) == binding.flow):
@@ -247,9 +249,17 @@ class Bridge:
 
     def _pushed(self, verdict: Kind) -> None:
         if verdict is Kind.PUSH_ACCEPTED:
-            elapsed = self._tools.clock.monotonic() - self._began_at
+            self._accepted_at = self._tools.clock.monotonic()
+            elapsed = self._accepted_at - self._began_at
             self._services.metrics.observe("invite_to_accepted_seconds", elapsed)
         self.feed(Event(verdict))
+
+    def _note_wake(self) -> None:
+        """How long a phone takes from push to registration is the real level of service."""
+        if self._accepted_at is not None:
+            elapsed = self._tools.clock.monotonic() - self._accepted_at
+            self._services.metrics.observe("push_to_wake_seconds", elapsed)
+            self._accepted_at = None
 
     def _record(self, state: CallState) -> None:
         dialogs = self._keepsake() if state is CallState.ANSWERED else None

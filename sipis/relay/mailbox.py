@@ -56,13 +56,16 @@ class Mailbox:
             await self._waker.tell(found, Tidings(PushEvent.MWI, collapse="mwi"))
 
     async def _note(self, found: Found, count: int) -> bool:
-        """Keep the count; True when it is higher than the last one."""
-        sealed = await self._store.read(_last, found.n)
-        before = 0 if sealed is None else self._open(found, sealed)
-        if count != before:
-            new = self._vault.seal_content(found.row, PURPOSE, ITEM, str(count).encode())
-            await self._store.write(_keep, found.n, new)
-        return count > before
+        """Keep the count; True when it is higher than the last one.
+
+        Two summaries may come at once: whoever finds the count changed meanwhile compares again.
+        """
+        new = self._vault.seal_content(found.row, PURPOSE, ITEM, str(count).encode())
+        while True:
+            sealed = await self._store.read(_last, found.n)
+            before = 0 if sealed is None else self._open(found, sealed)
+            if count == before or await self._store.write(_replace, found.n, sealed, new):
+                return count > before
 
     def _open(self, found: Found, sealed: bytes) -> int:
         return int(self._vault.open_content(found.row, PURPOSE, ITEM, sealed))
@@ -72,5 +75,9 @@ def _last(conn: sqlite3.Connection, n: int) -> bytes | None:
     return records.get(conn, Kind.VOICEMAIL, n)
 
 
-def _keep(conn: sqlite3.Connection, n: int, sealed: bytes) -> None:
-    records.put(conn, Kind.VOICEMAIL, n, sealed)
+def _replace(conn: sqlite3.Connection, n: int, old: bytes | None, new: bytes) -> bool:
+    """Keep the new count, unless another one has taken the place of the old."""
+    if _last(conn, n) != old:
+        return False
+    records.put(conn, Kind.VOICEMAIL, n, new)
+    return True

@@ -12,11 +12,11 @@ from typing import Final
 from sipis.clock import Clock
 from sipis.config import Settings
 from sipis.errors import VaultError
-from sipis.model import PushEvent, PushTarget, TargetKind
+from sipis.model import PushEvent, TargetKind
 from sipis.push import payload
 from sipis.push.provider import AddressedTarget, Notification
+from sipis.relay.addressing import addressed
 from sipis.relay.finding import Found, by_number
-from sipis.relay.names import target_name
 from sipis.relay.ports import Announcer
 from sipis.store.runner import Store
 from sipis.store.targets import TargetRow
@@ -120,12 +120,7 @@ class Waker:
 
     def _addressed(self, found: Found, opened: Targets) -> Sequence[AddressedTarget]:
         """The targets that have a live row and, where the app asks for it, a proof."""
-        rows = {row.index: row for row in self._proven(found)}
-        return [
-            _address(row, position, target)
-            for position, target in enumerate(opened.targets)
-            if (row := rows.get(self._vault.index(target_name(target)))) is not None
-        ]
+        return addressed(opened.targets, self._proven(found), self._vault)
 
     def _proven(self, found: Found) -> Sequence[TargetRow]:
         """A VoIP token is proven by its sibling: a code by VoIP push would show as a call."""
@@ -138,13 +133,3 @@ class Waker:
             for row in found.targets
             if row.verified or (sibling and row.kind is TargetKind.VOIP)
         ]
-
-
-def _address(row: TargetRow, position: int, target: PushTarget) -> AddressedTarget:
-    return AddressedTarget(
-        n=row.n,
-        index=position,
-        target=target,
-        registered_at=row.registered_at,
-        ever_accepted=row.last_ok_at is not None,
-    )

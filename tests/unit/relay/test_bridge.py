@@ -366,3 +366,9 @@ class TestLooking:
         assert second.headers.get("Replaces") == (
             f"{received.call_id};to-tag=peer-tag;from-tag={received.from_.tag}"
         )
+
+
+async def test_the_time_from_push_to_wake_is_measured(house: House) -> None:
+    await ringing(house)
+    measured = house.metrics.registry.get_sample_value("sipis_push_to_wake_seconds_count")
+    assert measured == 1
