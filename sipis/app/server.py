@@ -17,7 +17,7 @@ from sipis.api.inbox import InboxHandlers
 from sipis.api.instances import InstanceHandlers
 from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import HttpListener, admin_app, public_app
-from sipis.app.joints import Fates, KnownSources, LateObserver
+from sipis.app.joints import KnownSources
 from sipis.app.rooms import Ground, open_ground
 from sipis.app.upkeep import Charges, Upkeep
 from sipis.clock import Clock, SystemClock
@@ -109,10 +109,10 @@ class Server:
             policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
         )  # fmt: skip
         self._dispatcher = ground.dispatcher(clock, self._entropy)
-        self._dispatcher.fates = Fates(self._lifecycle, ground, clock)
+        self._dispatcher.fates = self._lifecycle
         self._registrant = Registrant(
             Rooms(store, ground.vault, ground.endpoint, ground.resolver, clock), settings,
-            LateObserver(lambda: self._lifecycle), entropy=self._entropy, metrics=ground.metrics,
+            self._lifecycle, entropy=self._entropy, metrics=ground.metrics,
         )  # fmt: skip
         self._lifecycle.join(self._registrant, self._dispatcher)
         self._relay = self._make_relay(ground, self._dispatcher)

@@ -12,10 +12,10 @@ from typing import Final
 from sipis.errors import VaultError
 from sipis.lifecycle.means import Means
 from sipis.lifecycle.ports import Report
-from sipis.model import PushEvent, PushTarget
+from sipis.model import PushEvent
 from sipis.push import payload
 from sipis.push.provider import AddressedTarget, Notification
-from sipis.relay.names import target_name
+from sipis.relay.addressing import addressed
 from sipis.store import lookup, targets
 from sipis.store.lookup import Sealed
 from sipis.store.targets import TargetRow
@@ -59,13 +59,8 @@ class Herald:
             opened = self._means.vault.open_targets(sealed)
         except VaultError:
             return None
-        known = {row.index: row for row in rows if not row.dead}
-        addressed = tuple(
-            _address(row, position, target)
-            for position, target in enumerate(opened.targets)
-            if (row := known.get(self._means.vault.index(target_name(target)))) is not None
-        )
-        return Message(self._notification(sealed, event, code), addressed) if addressed else None
+        addressees = addressed(opened.targets, rows, self._means.vault)
+        return Message(self._notification(sealed, event, code), addressees) if addressees else None
 
     def _notification(self, sealed: Sealed, event: PushEvent, code: str | None) -> Notification:
         now = self._means.calendar.now()
@@ -89,13 +84,3 @@ class Herald:
 
 def _addressees(conn: sqlite3.Connection, n: int) -> tuple[Sealed | None, Sequence[TargetRow]]:
     return lookup.sealed(conn, n, WHILE_IT_LIVED), targets.list_for(conn, n)
-
-
-def _address(row: TargetRow, position: int, target: PushTarget) -> AddressedTarget:
-    return AddressedTarget(
-        n=row.n,
-        index=position,
-        target=target,
-        registered_at=row.registered_at,
-        ever_accepted=row.last_ok_at is not None,
-    )

@@ -20,10 +20,10 @@ from sipis.lifecycle.admission import Admission
 from sipis.lifecycle.calendar import Calendar
 from sipis.lifecycle.changes import Changes
 from sipis.lifecycle.destruction import Destruction, read_receipt
+from sipis.lifecycle.fates import Fates
 from sipis.lifecycle.guard import MassDeathGuard
 from sipis.lifecycle.herald import Herald
 from sipis.lifecycle.means import Means
-from sipis.lifecycle.mourning import Mourning
 from sipis.lifecycle.orders import (
     Conflict,
     Deleted,
@@ -40,7 +40,14 @@ from sipis.lifecycle.proof import Proof
 from sipis.lifecycle.reaper import Reaper
 from sipis.lifecycle.recovery import Recovery
 from sipis.lifecycle.resealing import Resealing
-from sipis.model import DeletionReason, InstanceId, InstanceState, PushEvent, PushTarget
+from sipis.model import (
+    DeletionReason,
+    Environment,
+    InstanceId,
+    InstanceState,
+    PushEvent,
+    PushTarget,
+)
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.push.outcome import DeadTarget
@@ -86,7 +93,7 @@ class Lifecycle:
         self._changes = Changes(means, self._resealing, self._proof)
         self._reaper = Reaper(means, self._destruction, self._herald)
         self._recovery = Recovery(means, self._destruction, self._reaper)
-        self._mourning = Mourning(means, self._destruction, MassDeathGuard())
+        self._fates = Fates(means, self._destruction, MassDeathGuard())
         means.jobs.serve("expiry", self._reaper.watch_expiry)
         means.jobs.serve("slow watch", self._reaper.watch_slowly)
         means.jobs.serve("survey", self._recovery.survey)
@@ -196,7 +203,11 @@ class Lifecycle:
 
     def target_died(self, target: AddressedTarget, dead: DeadTarget) -> None:
         """A push service says that a token is gone; returns at once."""
-        self._spawn("target died", lambda: self._mourning.bury(target, dead))
+        self._spawn("target died", lambda: self._fates.bury(target, dead))
+
+    def target_worked(self, target: AddressedTarget, environment: Environment) -> None:
+        """A push service took a push for a token, in that environment; returns at once."""
+        self._spawn("target worked", lambda: self._fates.note_success(target, environment))
 
     def on_state(self, n: int, state: InstanceState, reason: str) -> None:
         """A registration stands differently; an app whose account is refused is told."""

@@ -18,7 +18,7 @@ from sipis.push.budget import Budgets, Rates
 from sipis.push.circuit import Circuit
 from sipis.push.delivery import Delivery, Lane
 from sipis.push.gate import Gate, Why
-from sipis.push.outcome import NO_ACCOUNT, WORDS, Misconfigured
+from sipis.push.outcome import NO_ACCOUNT, WORDS, DeadTarget, Misconfigured
 from sipis.push.provider import AddressedTarget, Notification, PushProvider
 from sipis.push.report import PushReport, Unsent, Verdict, report_of
 from sipis.push.routes import choose
@@ -27,14 +27,15 @@ UUID_BYTES: Final = 16
 
 
 class TargetFates(Protocol):
-    """Who hears what became of targets: the lifecycle, the only writer of an instance's life."""
+    """Who hears what became of targets: the lifecycle, the only writer of an instance's life.
 
-    async def target_died(self, instance: str, target: AddressedTarget, reason: str) -> None:
+    Calls return at once: a store that is slow must not delay a ringing phone.
+    """
+
+    def target_died(self, target: AddressedTarget, dead: DeadTarget) -> None:
         """A service declared this token dead; compare it with the stored one before clearing."""
 
-    async def target_worked(
-        self, instance: str, target: AddressedTarget, environment: Environment
-    ) -> None:
+    def target_worked(self, target: AddressedTarget, environment: Environment) -> None:
         """A service accepted a push to this token, in that environment."""
 
 
@@ -124,7 +125,7 @@ class Dispatcher:
         if verdict.accepted:
             tell()
         self._count(notification, verdict)
-        self._tell_fate(notification, verdict)
+        self._tell_fate(verdict)
         return verdict
 
     async def _carried(self, notification: Notification, target: AddressedTarget) -> Verdict:
@@ -171,18 +172,13 @@ class Dispatcher:
         if verdict.dead:
             self._metrics.count("targets_dead_total", service=service, reason=outcome.reason)
 
-    def _tell_fate(self, notification: Notification, verdict: Verdict) -> None:
-        """Report beside the announcement: a store that is slow must not delay a ringing phone."""
-        fates, target = self.fates, verdict.target
-        if fates is None:
+    def _tell_fate(self, verdict: Verdict) -> None:
+        if self.fates is None:
             return
-        if verdict.dead:
-            reason = verdict.outcome.reason
-            job = fates.target_died(notification.instance, target, reason)
-            self._supervisor.spawn("target-died", job)
+        if verdict.dead and isinstance(verdict.outcome, DeadTarget):
+            self.fates.target_died(verdict.target, verdict.outcome)
         elif verdict.accepted:
-            job = fates.target_worked(notification.instance, target, verdict.environment)
-            self._supervisor.spawn("target-worked", job)
+            self.fates.target_worked(verdict.target, verdict.environment)
 
     async def _warm(self, app: str) -> None:
         for provider in self._providers.values():

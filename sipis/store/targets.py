@@ -65,13 +65,14 @@ class TargetRow:
     failures: int
 
 
-_INSERT: Final = """
+_INSERT: Final = f"""
     INSERT INTO targets (
       n, token_index, app, provider, kind, environment, registered_at, last_ok_at, verified, dead,
       failures, code_hash, code_until)
     VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)
     ON CONFLICT (n, token_index) DO UPDATE SET
-      provider = excluded.provider, kind = excluded.kind, environment = excluded.environment,
+      provider = excluded.provider, kind = excluded.kind,
+      environment = CASE WHEN last_ok_at < {NEVER} THEN environment ELSE excluded.environment END,
       registered_at = excluded.registered_at, dead = 0, failures = excluded.failures
 """
 
@@ -79,7 +80,10 @@ _INSERT: Final = """
 def insert(
     conn: sqlite3.Connection, n: int, app: int, new: Sequence[NewTarget], now: float
 ) -> None:
-    """Add targets of an instance; a token that is there already counts as given again."""
+    """Add targets of an instance; a token that is there already counts as given again.
+
+    It keeps the environment in which it has worked: a token belongs to one alone.
+    """
     before = _count(conn, n)
     conn.executemany(_INSERT, [_values(n, app, target, now) for target in new])
     apps.count(conn, app, targets=_count(conn, n) - before)
@@ -111,11 +115,20 @@ def live_count(conn: sqlite3.Connection, n: int) -> int:
     return count
 
 
-def mark_ok(conn: sqlite3.Connection, n: int, index: bytes, now: float) -> None:
-    """A push was accepted for this token."""
+def mark_ok(
+    conn: sqlite3.Connection,
+    n: int,
+    index: bytes,
+    now: float,
+    environment: Environment | None,
+) -> None:
+    """A push was accepted for this token, in that environment."""
     conn.execute(
-        "UPDATE targets SET last_ok_at = ?, failures = ? WHERE n = ? AND token_index = ?",
-        (to_ms(now), widen(0), n, index),
+        """
+        UPDATE targets SET last_ok_at = ?, failures = ?, environment = ?
+        WHERE n = ? AND token_index = ?
+        """,
+        (to_ms(now), widen(0), _environment(environment), n, index),
     )
 
 
@@ -190,13 +203,17 @@ def _values(n: int, app: int, target: NewTarget, now: float) -> tuple[int | byte
         app,
         _SERVICES.code(target.provider),
         _KINDS.code(target.kind),
-        _ENVIRONMENTS.code(target.environment or _NoEnvironment.NONE),
+        _environment(target.environment),
         to_ms(now),
         NEVER,
         widen(0),
         NO_HASH,
         LONG_AGO,
     )
+
+
+def _environment(environment: Environment | None) -> int:
+    return _ENVIRONMENTS.code(environment or _NoEnvironment.NONE)
 
 
 def _target(row: sqlite3.Row) -> TargetRow:

@@ -71,12 +71,10 @@ class Fates:
     died: list[tuple[str, str]] = field(default_factory=list)
     worked: list[tuple[str, Environment]] = field(default_factory=list)
 
-    async def target_died(self, instance: str, target: AddressedTarget, reason: str) -> None:
-        self.died.append((target.target.token, reason))
+    def target_died(self, target: AddressedTarget, dead: DeadTarget) -> None:
+        self.died.append((target.target.token, dead.reason))
 
-    async def target_worked(
-        self, instance: str, target: AddressedTarget, environment: Environment
-    ) -> None:
+    def target_worked(self, target: AddressedTarget, environment: Environment) -> None:
         self.worked.append((target.target.token, environment))
 
 

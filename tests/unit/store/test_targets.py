@@ -70,7 +70,7 @@ def test_failures_are_counted_until_a_push_is_accepted(conn: sqlite3.Connection,
     targets.mark_failed(conn, n, digest(0))
     targets.mark_failed(conn, n, digest(0))
     assert get(conn, n, 0).failures == 2
-    targets.mark_ok(conn, n, digest(0), NOW + 9)
+    targets.mark_ok(conn, n, digest(0), NOW + 9, None)
     assert (get(conn, n, 0).failures, get(conn, n, 0).last_ok_at) == (0, NOW + 9)
     assert get(conn, n, 1).last_ok_at is None
 
@@ -92,7 +92,7 @@ def test_a_token_given_after_the_services_instant_lives_on(
 def test_a_token_that_once_worked_survives_a_doubtful_verdict(
     conn: sqlite3.Connection, n: int
 ) -> None:
-    targets.mark_ok(conn, n, digest(0), NOW)
+    targets.mark_ok(conn, n, digest(0), NOW, None)
     assert not targets.mark_dead(conn, n, digest(0), unless_proven=True)
     assert targets.mark_dead(conn, n, digest(1), unless_proven=True)
 
@@ -113,12 +113,22 @@ def test_a_token_that_is_given_again_keeps_its_proof_and_comes_back_to_life(
     conn: sqlite3.Connection, n: int
 ) -> None:
     targets.mark_verified(conn, n)
-    targets.mark_ok(conn, n, digest(0), NOW + 1)
+    targets.mark_ok(conn, n, digest(0), NOW + 1, None)
     targets.mark_dead(conn, n, digest(0))
     give(conn, n, NOW + 5, new_target(0))
     row = get(conn, n, 0)
     assert (row.verified, row.dead, row.last_ok_at) == (True, False, NOW + 1)
     assert row.registered_at == NOW + 5
+
+
+def test_a_token_that_worked_keeps_its_environment_whatever_the_app_says(
+    conn: sqlite3.Connection, n: int
+) -> None:
+    give(conn, n, NOW + 1, new_target(0, environment=Environment.SANDBOX))
+    assert get(conn, n, 0).environment is Environment.SANDBOX
+    targets.mark_ok(conn, n, digest(0), NOW + 2, Environment.PRODUCTION)
+    give(conn, n, NOW + 3, new_target(0, environment=Environment.SANDBOX))
+    assert get(conn, n, 0).environment is Environment.PRODUCTION
 
 
 def test_the_code_of_a_verify_push_proves_its_token_once(conn: sqlite3.Connection, n: int) -> None:

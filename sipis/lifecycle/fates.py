@@ -1,6 +1,6 @@
-"""What a dead push token means: the target goes, and with the last one the instance.
+"""What push services say of tokens: one that works is remembered, a dead one goes.
 
-Refuses to believe too easily: a token that the app gave us after the time that the service states
+With the last one goes the instance. Refuses to believe too easily: a token that the app gave us after the time that the service states
 lives on, so does one that once worked and is now called malformed, and when many of an app's tokens
 die together it is the operator's key that is wrong.
 """
@@ -12,7 +12,7 @@ import structlog
 from sipis.lifecycle.destruction import Destruction
 from sipis.lifecycle.guard import MassDeathGuard
 from sipis.lifecycle.means import Means
-from sipis.model import DeletionReason
+from sipis.model import DeletionReason, Environment, PushService
 from sipis.push.outcome import DeadTarget
 from sipis.push.provider import AddressedTarget
 from sipis.relay.names import target_name
@@ -22,13 +22,24 @@ from sipis.store.lookup import InstanceRow
 _log = structlog.get_logger("lifecycle")
 
 
-class Mourning:
-    """Buries targets."""
+class Fates:
+    """Writes down what became of targets."""
 
     def __init__(self, means: Means, destruction: Destruction, guard: MassDeathGuard) -> None:
         self._means = means
         self._destruction = destruction
         self._guard = guard
+
+    async def note_success(self, target: AddressedTarget, environment: Environment) -> None:
+        """A push was taken: what is said against the token later weighs less.
+
+        The environment is kept: a token that the app placed in the wrong one is not tried there
+        again.
+        """
+        index = self._means.vault.index(target_name(target.target))
+        apns = target.target.provider is PushService.APNS
+        where, now = environment if apns else None, self._means.clock.wall()
+        await self._means.store.write(targets.mark_ok, target.n, index, now, where)
 
     async def bury(self, target: AddressedTarget, dead: DeadTarget) -> None:
         """Act upon the word of a push service, if it is to be believed."""

@@ -5,10 +5,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from sipis.lifecycle import Enabled
-from sipis.model import Account, PushTarget
+from sipis.model import Account, Environment, PushTarget, TargetKind
 from sipis.push.outcome import DeadTarget
 from sipis.push.provider import AddressedTarget
-from sipis.relay.names import target_name
 from sipis.store import targets
 from tests.support.lifecycle import House
 from tests.support.vault import TOKEN, VOIP
@@ -23,6 +22,36 @@ async def died(
         addressed = AddressedTarget(enabled.row.n, number, target, house.clock.wall())
         house.lifecycle.target_died(addressed, word)
     await house.clock.advance(1)
+
+
+async def worked(
+    house: House,
+    enabled: Enabled,
+    target: PushTarget,
+    environment: Environment = Environment.PRODUCTION,
+) -> None:
+    addressed = AddressedTarget(enabled.row.n, 0, target, house.clock.wall())
+    house.lifecycle.target_worked(addressed, environment)
+    await house.clock.advance(1)
+
+
+async def test_a_success_is_noted_with_the_environment_that_had_it(house: House) -> None:
+    enabled = await house.enable()
+    for target in (VOIP, TOKEN):
+        await worked(house, enabled, target, Environment.SANDBOX)
+    apple, google = await house.store.read(targets.list_for, enabled.row.n)
+    assert (apple.environment, google.environment) == (Environment.SANDBOX, None)
+    assert None not in (apple.last_ok_at, google.last_ok_at)
+
+
+async def test_the_next_push_goes_where_the_last_one_was_taken(house: House) -> None:
+    alert = replace(VOIP, kind=TargetKind.ALERT, environment=Environment.PRODUCTION)
+    enabled = await house.enable(targets=(alert,))
+    await worked(house, enabled, alert, Environment.SANDBOX)
+    await house.lifecycle.push_test(enabled.row)
+    [addressed] = house.announcer.pushed[-1][1]
+    assert addressed.target == replace(alert, environment=Environment.SANDBOX)
+    assert addressed.ever_accepted
 
 
 async def test_the_last_dead_token_ends_the_instance_within_seconds(house: House) -> None:
@@ -54,8 +83,7 @@ async def test_a_token_that_is_no_longer_the_stored_one_changes_nothing(house: H
 
 async def test_a_bad_token_that_once_succeeded_lives_on(house: House) -> None:
     enabled = await house.enable(targets=(VOIP,))
-    index = house.vault.index(target_name(VOIP))
-    await house.store.write(targets.mark_ok, enabled.row.n, index, house.clock.wall())
+    await worked(house, enabled, VOIP)
     bad = DeadTarget("BadDeviceToken", other_environment=True)
     await died(house, enabled, [VOIP], bad)
     assert await house.row(enabled) is not None
