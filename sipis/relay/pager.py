@@ -22,6 +22,7 @@ from sipis.relay.finding import Found
 from sipis.relay.headers import unsupported
 from sipis.relay.legs import Headers
 from sipis.relay.letters import Letter
+from sipis.relay.recent import Recent
 from sipis.relay.tools import Tools
 from sipis.relay.waker import Tidings, Waker
 from sipis.sip.events import RequestReceived
@@ -59,6 +60,7 @@ class Pager:
         self._policy = policy
         self._metrics = metrics
         self._budget = Budget(policy.messages_per_minute)
+        self._kept = Recent()
 
     async def take(self, event: RequestReceived, found: Found) -> None:
         """Keep a MESSAGE, answer it, and let the app know."""
@@ -109,13 +111,19 @@ class Pager:
             await self._waker.tell(found, self._tidings(event.request, mid))
 
     async def _store_sealed(self, request: Request, found: Found, mid: str) -> Stored:
-        now = self._tools.clock.wall()
+        """Keep a message once: also when the app has it already and it was erased."""
+        clock, dedupe = self._tools.clock, self._vault.index(identity(request))
+        if self._kept.has(found.n, dedupe, clock.monotonic()):
+            return Stored.DUPLICATE
+        now = clock.wall()
         letter = Letter.of(request, mid, now)
         sealed = self._vault.seal_content(found.row, PURPOSE, mid, letter.to_bytes())
         expires_at = min(now + self._policy.message_ttl, found.row.expires_at)
-        dedupe = self._vault.index(identity(request))
         new = NewMessage(found.n, mid, dedupe, now, expires_at, sealed)
-        return await self._store.write(messages.add, new, most=self._policy.max_messages)
+        stored = await self._store.write(messages.add, new, most=self._policy.max_messages)
+        if stored is Stored.KEPT:
+            self._kept.note(found.n, dedupe, clock.monotonic())
+        return stored
 
     def _tidings(self, request: Request, mid: str) -> Tidings:
         text = preview(request)

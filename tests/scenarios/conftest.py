@@ -13,6 +13,7 @@ from sipis.app.first_start import secret_file, with_admin_token
 from sipis.app.server import Server
 from sipis.config import Settings, parse
 from sipis.sip.message import Response
+from sipis.transport.tls import TlsPolicy
 from sipis.world.call import Callee, Caller
 from sipis.world.handset import Handset, Temper
 from sipis.world.stage import Stage, sipis_of
@@ -61,12 +62,22 @@ class Town:
         }
         return with_admin_token(parse(merged(plain, self._sections)), os.urandom)
 
-    async def phone(self, temper: Temper = Temper.ANSWER) -> Handset:
-        """A new phone with the app on it."""
+    def certified(self, *listeners: str) -> dict[str, object]:
+        """The section `sip` with these listeners for apps, and a certificate of the world."""
+        files = [self.folder / "server.pem", self.folder / "server.key"]
+        for file, pem in zip(files, self.stage.ca.issue("localhost", "127.0.0.1"), strict=True):
+            file.write_bytes(pem)
+        cert, key = map(str, files)
+        return {"app_listeners": list(listeners), "cert_file": cert, "key_file": key}
+
+    async def phone(self, temper: Temper = Temper.ANSWER, token: str = "") -> Handset:
+        """A new phone with the app on it; its push token is random text unless given."""
         assert self.server is not None
         api = f"http://127.0.0.1:{self.server.api_port}"
         key = (self.folder / "app.key").read_text().strip()
-        return await self._open.enter_async_context(Handset(api, key, app_id=APP, temper=temper))
+        trust = TlsPolicy(self.stage.ca.write_root(self.folder))
+        phone = Handset(api, key, app_id=APP, temper=temper, token=token, trust=trust)
+        return await self._open.enter_async_context(phone)
 
     async def asleep(
         self, user: str = "alice", temper: Temper = Temper.ANSWER, **more: Any

@@ -36,6 +36,16 @@ async def test_only_a_rising_count_reaches_the_phone(house: House) -> None:
     assert pushes == [1, 1, 1, 1, 2]
 
 
+async def test_two_summaries_at_once_that_say_the_same_are_one_push(house: House) -> None:
+    phone, caller = await house.enable(), await house.caller()
+    for _ in range(2):
+        notify(caller, phone, summary(2))
+    for _ in range(2):
+        await caller.response(200)
+    await turns()
+    assert house.pushes.events().count(PushEvent.MWI) == 1
+
+
 async def test_a_restart_pushes_nothing_twice(house: House) -> None:
     phone, caller = await house.enable(), await house.caller()
     notify(caller, phone, summary(2))
