@@ -6,7 +6,7 @@ Refuses an instance that has ended meanwhile: its new key is destroyed at once.
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from sipis.errors import KeyGone, SealBroken, SipisError
 from sipis.lifecycle.means import Holder, Means
@@ -50,14 +50,14 @@ class Resealing:
                 return None
             return await self._move(old, new, describe(new))
 
-    async def retire_password(self, n: int, realm: str) -> bool:
-        """Put HA1s of the realm in the place of the password; False when there was none."""
+    async def retire_password(self, n: int, realms: Sequence[str]) -> bool:
+        """Put HA1s of these realms in the place of the password; False when there was none."""
         async with self._means.locks.holding(n):
             old = await self._sealed(n)
             if old is None:
                 return False
             try:
-                new = await self._means.vault.retire_password(old, [realm])
+                new = await self._means.vault.retire_password(old, realms)
             except (KeyGone, SealBroken):
                 return False
             return new is not None and await self._move(old, new, keeping(new)) is not None

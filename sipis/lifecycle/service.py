@@ -6,7 +6,7 @@ Refuses to tell unknown instances from wrong secrets: both are None, after the s
 
 import os
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Final, TypeVar
 
 import structlog
@@ -215,9 +215,9 @@ class Lifecycle:
         if state is InstanceState.UNAUTHORIZED:
             self._spawn("unauthorized", lambda: self._tell(n, PushEvent.EXPIRING))
 
-    def on_proven(self, n: int, realm: str) -> None:
-        """The password has succeeded in this realm: the app's policy may retire it."""
-        self._spawn("retire password", lambda: self._retire_password(n, realm))
+    def on_proven(self, n: int, realms: Sequence[str]) -> None:
+        """The password has succeeded in these realms: the app's policy may retire it."""
+        self._spawn("retire password", lambda: self._retire_password(n, realms))
 
     def on_unopenable(self, n: int) -> None:
         """A row has no key any more: it is erased in passing."""
@@ -226,11 +226,11 @@ class Lifecycle:
     async def _tell(self, n: int, event: PushEvent) -> None:
         await self._herald.tell(n, event)
 
-    async def _retire_password(self, n: int, realm: str) -> None:
+    async def _retire_password(self, n: int, realms: Sequence[str]) -> None:
         row = await self._means.store.read(lookup.by_n, n, self._means.calendar.now())
         app = None if row is None else self._means.settings.apps.get(row.app)
         if app is not None and app.ha1 == "after-success":
-            await self._resealing.retire_password(n, realm)
+            await self._resealing.retire_password(n, realms)
 
     async def _erase_keyless(self, n: int) -> None:
         row = await self._means.store.read(lookup.by_n, n, self._means.calendar.now())

@@ -106,10 +106,10 @@ class Exchange:
         return self._attempt.offered
 
     @property
-    def password_realm(self) -> str | None:
-        """The realm where the password itself was used."""
-        used = [answer for answer in self._answers.values() if answer.password_based]
-        return used[0].nonce.realm if used else None
+    def password_realms(self) -> tuple[str, ...]:
+        """The realms where the password itself was used: of a proxy, of the registrar, or both."""
+        used = (answer for answer in self._answers.values() if answer.password_based)
+        return tuple(dict.fromkeys(answer.nonce.realm for answer in used))
 
     def trace(self) -> Trace:
         """What the next attempt, perhaps of another process, needs to know."""

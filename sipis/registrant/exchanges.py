@@ -215,8 +215,8 @@ class Exchanges:
             settlement = settlements.idle(claim, result, now)
         else:
             settlement = self._not_registered(claim, result, decision, exchange)
-        realm = exchange.password_realm if exchange and settlement.granted else None
-        entry = Entry(settlement, settlements.is_news(claim, result, now), realm)
+        realms = exchange.password_realms if exchange and settlement.granted else ()
+        entry = Entry(settlement, settlements.is_news(claim, result, now), realms)
         self._ledger.add(entry, result.outcome)
         self._count_finished(claim)
 

@@ -37,8 +37,8 @@ class Observer(Protocol):
     def on_state(self, n: int, state: InstanceState, reason: str) -> None:
         """An instance stands differently with its provider; the store says so already."""
 
-    def on_proven(self, n: int, realm: str) -> None:
-        """The password itself has just succeeded in this realm: it may be retired."""
+    def on_proven(self, n: int, realms: Sequence[str]) -> None:
+        """The password itself has just succeeded in these realms: it may be retired."""
 
     def on_unopenable(self, n: int) -> None:
         """The row has no key any more: it can be erased."""
@@ -46,11 +46,11 @@ class Observer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A settlement, and what to tell once it stands; `realm` where the password was used."""
+    """A settlement, and what to tell once it stands; `realms` where the password was used."""
 
     settlement: Settlement
     changed: bool
-    realm: str | None = None
+    realms: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -140,8 +140,8 @@ class Ledger:
                 self._expect(settled.next_attempt_at)
             if settled.n in counted and entry.changed:
                 self._observer.on_state(settled.n, settled.state, settled.reason)
-            if settled.n in counted and entry.realm is not None:
-                self._observer.on_proven(settled.n, entry.realm)
+            if settled.n in counted and entry.realms:
+                self._observer.on_proven(settled.n, entry.realms)
         for outcome, count in self._outcomes.items():
             self._metrics.count("registrations_total", count, outcome=outcome)
         self._outcomes.clear()

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -166,14 +166,14 @@ class Told:
     """An Observer that remembers."""
 
     states: list[tuple[int, InstanceState, str]] = field(default_factory=list)
-    proven: list[tuple[int, str]] = field(default_factory=list)
+    proven: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     unopenable: list[int] = field(default_factory=list)
 
     def on_state(self, n: int, state: InstanceState, reason: str) -> None:
         self.states.append((n, state, reason))
 
-    def on_proven(self, n: int, realm: str) -> None:
-        self.proven.append((n, realm))
+    def on_proven(self, n: int, realms: Sequence[str]) -> None:
+        self.proven.append((n, tuple(realms)))
 
     def on_unopenable(self, n: int) -> None:
         self.unopenable.append(n)

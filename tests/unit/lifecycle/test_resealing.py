@@ -6,8 +6,9 @@ import pytest
 from sipis.clock import ManualClock
 from sipis.errors import StoreError, VaultError
 from sipis.lifecycle.resealing import keeping
+from sipis.sip.digest import DigestChallenge
 from sipis.store import lookup, slots
-from sipis.vault import OpenedAccount
+from sipis.vault import Authorized, OpenedAccount
 from tests.support.lifecycle import House, build, running, settings
 from tests.support.vault import TOKEN
 
@@ -23,7 +24,7 @@ async def test_a_password_that_has_succeeded_is_retired(house: House) -> None:
     n = enabled.row.n
     before = await house.row(enabled)
     assert (await opened(house, n)).password_based
-    house.lifecycle.on_proven(n, "example.org")
+    house.lifecycle.on_proven(n, ["example.org"])
     await house.clock.advance(1)
     assert not (await opened(house, n)).password_based
     assert not house.vault.holds(enabled.row)
@@ -32,16 +33,32 @@ async def test_a_password_that_has_succeeded_is_retired(house: House) -> None:
     assert before is not None
     assert after is not None
     assert after.generation == before.generation
-    house.lifecycle.on_proven(n, "example.org")
+    house.lifecycle.on_proven(n, ["example.org"])
     await house.clock.advance(1)
     assert await house.row(enabled) == after
+
+
+async def test_a_retired_password_leaves_what_answers_in_every_realm_it_was_used_in(
+    house: House,
+) -> None:
+    enabled = await house.enable()
+    house.lifecycle.on_proven(enabled.row.n, ["proxy.example", "example.org"])
+    await house.clock.advance(1)
+    account = await opened(house, enabled.row.n)
+    for realm in ("proxy.example", "example.org"):
+        challenge = DigestChallenge(realm, "a-nonce")
+        answer = account.authorize(
+            [challenge], method="REGISTER", uri="sip:example.org", cnonce="c", remembered=None
+        )
+        assert isinstance(answer, Authorized)
+        assert not answer.password_based
 
 
 async def test_a_password_is_kept_where_the_operator_says_so(tmp_path: Path) -> None:
     chosen = settings(tmp_path, ha1="keep")
     async with running(build(tmp_path / "data", ManualClock(), chosen)) as house:
         enabled = await house.enable()
-        house.lifecycle.on_proven(enabled.row.n, "example.org")
+        house.lifecycle.on_proven(enabled.row.n, ["example.org"])
         await house.clock.advance(1)
         assert (await opened(house, enabled.row.n)).password_based
 
@@ -49,7 +66,7 @@ async def test_a_password_is_kept_where_the_operator_says_so(tmp_path: Path) -> 
 async def test_changes_at_the_same_time_follow_one_another(house: House) -> None:
     enabled = await house.enable()
     n = enabled.row.n
-    house.lifecycle.on_proven(n, "example.org")
+    house.lifecycle.on_proven(n, ["example.org"])
     await asyncio.gather(
         house.lifecycle.refresh(enabled.row, None, (TOKEN,)),
         house.lifecycle.refresh(enabled.row, None, ()),
@@ -86,7 +103,7 @@ async def test_an_instance_without_its_key_or_row_is_not_sealed_anew(house: Hous
     await house.lifecycle.delete(ended.row.id)
     for enabled in (lost, ended):
         assert await house.lifecycle._resealing.reseal(enabled.row.n, keeping) is None
-        assert not await house.lifecycle._resealing.retire_password(enabled.row.n, "example.org")
+        assert not await house.lifecycle._resealing.retire_password(enabled.row.n, ["example.org"])
     assert not house.vault._slots.held(0)
 
 

@@ -9,8 +9,9 @@ from sipis.model import InstanceState, Mode
 from sipis.registrant.bindings import Identity, contact_uri
 from sipis.registrant.breaker import ACCOUNTS_TO_TRIP
 from sipis.secret import Secret
-from sipis.sip.digest import Algorithm
+from sipis.sip.digest import Algorithm, new_challenge
 from sipis.sip.flow import Transport
+from sipis.sip.message import Request, Response, response_to
 from sipis.store import timing
 from sipis.vault import Ha1, Ha1Credential
 from tests.support.registrar import (
@@ -309,7 +310,26 @@ async def test_a_phone_whose_key_is_gone_sends_nothing_and_is_reported(stage: St
 async def test_the_success_of_a_password_is_reported_with_its_realm(stage: Stage) -> None:
     n = await stage.add_phone()
     await stage.registered(n)
-    assert stage.told.proven == [(n, DOMAIN)]
+    assert stage.told.proven == [(n, (DOMAIN,))]
+
+
+async def test_a_proxy_with_a_realm_of_its_own_is_answered_beside_the_registrar(
+    stage: Stage,
+) -> None:
+    rules = stage.registrar.accept
+
+    def behind_a_proxy(request: Request) -> Response | None:
+        if "Proxy-Authorization" in request.headers:
+            return rules(request)
+        response = response_to(request, 407, to_tag="t")
+        challenge = new_challenge("proxy.example", "a-nonce", Algorithm.MD5)
+        response.headers.add("Proxy-Authenticate", challenge)
+        return response
+
+    stage.registrar.script = [behind_a_proxy] * 10
+    n = await stage.add_phone()
+    await stage.registered(n)
+    assert stage.told.proven == [(n, ("proxy.example", DOMAIN))]
 
 
 async def test_an_aborted_attempt_settles_nothing(stage: Stage) -> None:
