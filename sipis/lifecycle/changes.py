@@ -5,6 +5,7 @@ Refuses to prolong beyond the cap, and to leave half of a change: what belongs t
 
 import math
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sipis.lifecycle import intake
@@ -14,6 +15,7 @@ from sipis.lifecycle.orders import ReplaceOrder
 from sipis.lifecycle.proof import Proof
 from sipis.lifecycle.resealing import Resealing
 from sipis.model import Mode, PushTarget
+from sipis.registrant.farewell import Farewell
 from sipis.store import apps, instances, lookup, targets, timing
 from sipis.store.instances import NewBinding, Replacement
 from sipis.store.lookup import InstanceRow
@@ -95,9 +97,11 @@ class Changes:
         if all(part is None for part in changed):
             return True
         given = await self._merged_targets(row, order)
+        farewells = await self._farewells(row, where)
         renewed = None if given is None else await self._move(row, order, where, given)
         if renewed is None:
             return False
+        self._means.registrations.send_farewells(farewells)
         if order.targets is not None:
             self._proof.ask(renewed)
         self._means.registrations.wake(row.n)
@@ -126,9 +130,15 @@ class Changes:
             targets=given,
         )
 
+    async def _farewells(self, row: InstanceRow, where: Whereabouts | None) -> Sequence[Farewell]:
+        """What the old registrar is to be told when its account goes; nothing where it stays."""
+        if where is None or _stays(row, where):
+            return ()
+        return await self._means.registrations.prepare_move(row.n)
+
     def _binding(self, row: InstanceRow, where: Whereabouts) -> NewBinding:
         """The same names for the same AoR, so that its registrar replaces the old binding."""
-        if (where.registrar, where.aor_index) == (row.registrar, row.aor_index):
+        if _stays(row, where):
             return NewBinding(row.registrar, row.aor_index, row.contact_token, row.call_id)
         name = self._means.name
         return NewBinding(where.registrar, where.aor_index, name(), name())
@@ -156,6 +166,11 @@ class Changes:
         if change.mode is not None:
             self._means.registrations.wake(row.n)
         return changed
+
+
+def _stays(row: InstanceRow, where: Whereabouts) -> bool:
+    """Whether it is the same AoR at the same registrar, perhaps with another password."""
+    return (where.registrar, where.aor_index) == (row.registrar, row.aor_index)
 
 
 def _apply(

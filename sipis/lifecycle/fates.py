@@ -1,8 +1,8 @@
 """What push services say of tokens: one that works is remembered, a dead one goes.
 
-With the last one goes the instance. Refuses to believe too easily: a token that the app gave us after the time that the service states
-lives on, so does one that once worked and is now called malformed, and when many of an app's tokens
-die together it is the operator's key that is wrong.
+With the last one goes the instance. Refuses to believe too easily: a token that the app gave us
+after the time that the service states lives on, so does one that once worked and is now called
+malformed, and when many of an app's tokens die together it is the operator's key that is wrong.
 """
 
 import sqlite3

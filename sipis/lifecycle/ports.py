@@ -28,6 +28,12 @@ class Registrations(Protocol):
         To be called while their keys live, for rows that may have expired.
         """
 
+    async def prepare_move(self, n: int) -> list[Farewell]:
+        """Write the last REGISTER of the account that this instance is about to change.
+
+        To be called while the old account can be opened; nothing else is sent for it.
+        """
+
     def send_farewells(self, farewells: Sequence[Farewell]) -> None:
         """Send what was prepared; returns at once, and keeps nothing for more than ten seconds."""
 

@@ -125,8 +125,21 @@ class Registrant:
         rows = await self._rooms.store.read(_peek_all, due)
         return self._farewells.prepare(rows, aborted)
 
+    async def prepare_move(self, n: int) -> list[Farewell]:
+        """Call before an instance gets another account: write the last REGISTER of the old one.
+
+        A REGISTER under way is forgotten, and none follows until the row has changed; after that
+        the new account registers as any other.
+        """
+        under_way = self._exchanges.abort(n)
+        await self._ledger.flush()
+        claim = await self._rooms.store.write(schedule.seize, n, self._rooms.clock.wall())
+        if claim is None or not self._farewells.room:
+            return []
+        return self._farewells.prepare([claim], {n: under_way})
+
     def send_farewells(self, farewells: Sequence[Farewell]) -> None:
-        """Call after keys are destroyed and rows erased; returns at once."""
+        """Call after keys are destroyed and rows erased or changed; returns at once."""
         for farewell in farewells:
             self._farewells.send(farewell)
 

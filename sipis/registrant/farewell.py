@@ -1,4 +1,4 @@
-"""The last REGISTER of an instance: un-REGISTER, written before the key dies, sent after.
+"""The last REGISTER of an account: un-REGISTER, written before the key dies, sent after.
 
 With a nonce that is fresh the finished message is all that is kept. With an old one the opened
 account is kept beside it, to answer one challenge, and dropped with the final response or after ten
@@ -41,7 +41,7 @@ MOST_PENDING: Final = 256
 """Farewells at a time; a mass expiry leaves the rest to lapse."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Farewell:
     """A finished un-REGISTER; `opened` is there only where a challenge must be expected."""
 
@@ -82,7 +82,7 @@ class Farewells:
         self._opening = opening
         self._supervisor = supervisor
         self._metrics = metrics
-        self._pending: dict[int, Farewell] = {}
+        self._pending: set[Farewell] = set()
 
     @property
     def room(self) -> int:
@@ -104,7 +104,7 @@ class Farewells:
                 continue
             farewell = self._write(*_after(row, under_way))
             if farewell is not None:
-                self._pending[row.n] = farewell
+                self._pending.add(farewell)
                 farewell.alarm = self._alarm(farewell)
                 written.append(farewell)
         return written
@@ -229,7 +229,8 @@ class Farewells:
 
     def _end(self, farewell: Farewell, outcome: str) -> None:
         farewell.forget()
-        if self._pending.pop(farewell.claim.n, None) is not None:
+        if farewell in self._pending:
+            self._pending.discard(farewell)
             self._metrics.count("farewells_total", outcome=outcome)
 
     def _now(self) -> float:

@@ -53,6 +53,10 @@ class Registrations:
             await self.stuck.wait()
         return cast(list[Farewell], [f"farewell {n}" for n in ns])
 
+    async def prepare_move(self, n: int) -> list[Farewell]:
+        self.journal.append("move written")
+        return cast(list[Farewell], [f"move {n}"])
+
     def send_farewells(self, farewells: Sequence[Farewell]) -> None:
         self.journal.append("farewells sent")
         self.sent += cast(Sequence[str], farewells)

@@ -43,6 +43,15 @@ async def test_another_account_starts_anew_under_fresh_names(house: House) -> No
     assert await house.store.read(slots.owed) == []
 
 
+async def test_the_old_registrar_is_told_when_the_account_goes_and_only_then(house: House) -> None:
+    enabled = await house.enable()
+    await replaced(house, enabled, ReplaceOrder(ACCOUNT, CREDENTIAL))
+    assert house.registrations.sent == []
+    await replaced(house, enabled, ReplaceOrder(BOB, CREDENTIAL))
+    assert house.registrations.sent == [f"move {enabled.row.n}"]
+    assert house.journal[-2:] == ["move written", "farewells sent"]
+
+
 async def test_another_password_keeps_the_binding_and_revives_a_stopped_instance(
     house: House,
 ) -> None:

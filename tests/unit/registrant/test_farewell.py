@@ -1,8 +1,11 @@
 """The last REGISTER: written before the key dies, sent after, never more than that."""
 
-from sipis.model import Mode
+from sipis.model import Account, InstanceState, Mode
 from sipis.registrant.farewell import DEADLINE, MOST_PENDING
-from tests.support.registrar import Stage, refresh, silence, status
+from sipis.store import instances, lookup
+from sipis.store.instances import NewBinding, Replacement
+from tests.support.registrar import DOMAIN, Stage, refresh, silence, status
+from tests.support.store import digest, name
 
 
 async def end(stage: Stage, n: int) -> None:
@@ -101,6 +104,65 @@ async def test_a_farewell_that_is_never_sent_is_forgotten_as_well(stage: Stage) 
     stage.registrant.send_farewells([farewell])
     await stage.settle()
     assert len(stage.registrar.bindings) == 1
+
+
+async def moved(stage: Stage, n: int) -> None:
+    """What lifecycle does when an instance gets another account."""
+    farewells = await stage.registrant.prepare_move(n)
+    binding = NewBinding(DOMAIN, digest(7), name(7), name(8))
+    row = await stage.row(n)
+    sealed = await stage.store.read(lookup.sealed, n, stage.clock.wall())
+    assert sealed is not None
+    new = await stage.vault.readmit(sealed, account=Account(f"sip:other@{DOMAIN}"))
+    replacement = Replacement(new.slot, new.version, new.credential, new.targets, binding=binding)
+    await stage.store.write(instances.replace, n, replacement, stage.clock.wall())
+    await stage.vault.destroy([row])
+    stage.registrant.send_farewells(farewells)
+    stage.registrant.wake(n)
+
+
+async def test_an_account_that_is_exchanged_is_unregistered_and_the_new_one_registered(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    await stage.registered(n)
+    await moved(stage, n)
+    await stage.until(lambda: list(stage.registrar.bindings.values()) == [name(7)])
+    await stage.settle()
+    assert (await stage.row(n)).state is InstanceState.REGISTERED
+    assert count(stage, "accepted") == 1
+
+
+async def test_an_account_that_is_exchanged_while_it_registers_leaves_no_binding(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    stage.registrar.script = [stage.registrar.challenge, silence]
+    await stage.until(lambda: len(stage.registrar.requests) == 2)
+    await moved(stage, n)
+    await stage.until(lambda: list(stage.registrar.bindings.values()) == [name(7)])
+    farewells = [one for one in stage.registrar.requests if one.expires == 0]
+    assert min(one.cseq.number for one in farewells) > stage.registrar.requests[1].cseq.number
+
+
+async def test_an_account_exchanged_twice_within_seconds_is_unregistered_twice(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    await stage.registered(n)
+    await moved(stage, n)
+    await stage.until(lambda: list(stage.registrar.bindings.values()) == [name(7)])
+    await stage.settle()
+    await end(stage, n)
+    await stage.until(lambda: not stage.registrar.bindings)
+    await stage.settle()
+    assert count(stage, "accepted") == 2
+
+
+async def test_a_takeover_moves_silently(stage: Stage) -> None:
+    n = await stage.add_phone(mode=Mode.TAKEOVER)
+    await stage.registered(n)
+    assert await stage.registrant.prepare_move(n) == []
 
 
 async def test_a_takeover_is_silent(stage: Stage) -> None:

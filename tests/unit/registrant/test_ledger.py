@@ -55,10 +55,10 @@ async def desk(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Desk]:
 
 async def test_what_stands_is_told_and_expected_again(desk: Desk) -> None:
     (claim,) = await desk.claims()
-    desk.ledger.add(Entry(registered(claim), changed=True, realm="example.org"), "registered")
+    desk.ledger.add(Entry(registered(claim), changed=True, realms=("example.org",)), "registered")
     await desk.ledger.flush()
     assert desk.told.states == [(claim.n, InstanceState.REGISTERED, "")]
-    assert desk.told.proven == [(claim.n, "example.org")]
+    assert desk.told.proven == [(claim.n, ("example.org",))]
     assert desk.expected == [NOW + 1800]
 
 
