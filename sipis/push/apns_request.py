@@ -3,17 +3,16 @@
 Refuses a VoIP push that announces no call. What each event looks like on an iPhone is one table.
 """
 
-import json
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
 
 from aioapns.common import NotificationRequest, PushType
+from hpack import NeverIndexedHeaderTuple
 
 from sipis.model import PushEvent, TargetKind
 from sipis.push.exchange import Headers
-from sipis.push.h2choice import NeverIndexedHeaderTuple
-from sipis.push.payload import OTHER_LIMIT, VOIP_LIMIT
+from sipis.push.payload import OTHER_LIMIT, VOIP_LIMIT, encoded
 from sipis.push.provider import TargetedPush
 from sipis.push.routes import LIFETIME, may_carry
 
@@ -69,8 +68,7 @@ def compose(push: TargetedPush, topic: str) -> NotificationRequest | None:
 
 def body_of(request: NotificationRequest) -> bytes | None:
     """Return the JSON body, or None when APNs would find it too large (4096 bytes, VoIP 5120)."""
-    text = json.dumps(request.message, ensure_ascii=False, separators=(",", ":"))
-    body = text.encode("utf-8", "replace")
+    body = encoded(request.message)
     limit = VOIP_LIMIT if request.push_type is PushType.VOIP else OTHER_LIMIT
     return body if len(body) <= limit else None
 
@@ -123,5 +121,4 @@ def _collapse(word: str) -> str:
 
 
 def _unindexed(name: bytes, value: str) -> tuple[bytes, bytes]:
-    header: tuple[bytes, bytes] = NeverIndexedHeaderTuple(name, value.encode())
-    return header
+    return NeverIndexedHeaderTuple(name, value.encode())

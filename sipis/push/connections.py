@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sipis.clock import Clock
+from sipis.clock import Alarm, Clock
 from sipis.push.deadlines import until
 from sipis.push.exchange import Exchanged, Headers, NotSent, Unanswered
 from sipis.push.http2 import Http2Connection
@@ -59,7 +59,7 @@ class Line:
         self._spawner = spawner
         self._on_count = on_count
         self._context: ssl.SSLContext | None = None
-        self._connections: dict[Http2Connection, float] = {}
+        self._connections: dict[Http2Connection, Alarm] = {}
         self._dialling: asyncio.Future[bool] | None = None
         self._closed = False
 
@@ -99,7 +99,6 @@ class Line:
 
     async def _usable(self, deadline: float) -> Http2Connection | None:
         """Return a connection, dialled if need be; None when none could be had in time."""
-        self._retire_aged()
         best = self._best()
         if best is None:
             await self._wait_for_dial(deadline)
@@ -111,12 +110,6 @@ class Line:
     def _best(self) -> Http2Connection | None:
         usable = [each for each in self._connections if each.usable]
         return min(usable, key=lambda each: each.load, default=None)
-
-    def _retire_aged(self) -> None:
-        oldest = self._clock.monotonic() - LIFETIME
-        for connection, born in list(self._connections.items()):
-            if born < oldest:
-                connection.retire()
 
     async def _wait_for_dial(self, deadline: float) -> None:
         dialling = self._dial_once()
@@ -159,7 +152,9 @@ class Line:
         )
         if connection.ended:
             return False
-        self._connections[connection] = self._clock.monotonic()
+        self._connections[connection] = self._clock.call_at(
+            self._clock.monotonic() + LIFETIME, connection.retire
+        )
         self._on_count(1)
         try:
             return await connection.ready
@@ -175,7 +170,8 @@ class Line:
     def _on_change(self, connection: Http2Connection) -> None:
         """Forget what has ended; open the next one before a push has to wait for it."""
         served = connection.answers > 0
-        if connection.ended and self._connections.pop(connection, None) is not None:
+        if connection.ended and connection in self._connections:
+            self._connections.pop(connection).cancel()
             self._on_count(-1)
         if served and not self._closed and self._best() is None:
             self._dial_once()

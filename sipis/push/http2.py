@@ -5,7 +5,7 @@ Unanswered, whatever the peer does. Refuses to open a stream that the peer's liv
 MAX_CONCURRENT_STREAMS or window does not allow: requests wait in order of arrival. Reconnecting is
 the business of connections.py.
 
-Follows RFC 9113; GOAWAY never reaches the library (frames.py tells why).
+The protocol itself is in wire.py.
 """
 
 import asyncio
@@ -17,10 +17,18 @@ from typing import Any, Final, cast
 
 from sipis.clock import Clock
 from sipis.push.exchange import Answer, Exchange, Exchanged, Headers, NotSent, Unanswered
-from sipis.push.frames import Goaway, GoawayFilter
-from sipis.push.h2choice import config, connection, errors, events, exceptions
 from sipis.push.outcome import DEADLINE, LOST, RESET
 from sipis.push.pulse import Pulse
+from sipis.push.wire import (
+    REFUSED_STREAM,
+    DataArrived,
+    Goaway,
+    HeadersArrived,
+    SettingsArrived,
+    StreamReset,
+    Wire,
+    WireError,
+)
 
 MOST_STREAMS: Final = 1000
 """Streams that we open at once, even where the peer allows more."""
@@ -38,8 +46,7 @@ class Http2Connection(asyncio.Protocol):
         self._clock = clock
         self._on_change = on_change
         self._loop = asyncio.get_running_loop()
-        self._h2 = connection.H2Connection(config=_configuration())
-        self._goaways = GoawayFilter()
+        self._wire = Wire()
         self._pulse = Pulse(clock, ping=self._ping, silent=partial(self._lose, LOST))
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Exchange] = deque()
@@ -50,11 +57,11 @@ class Http2Connection(asyncio.Protocol):
         self._retired = False
         self._ended = False
         self._handlers: dict[type, Callable[[Any], None]] = {
-            events.RemoteSettingsChanged: self._on_settings,
-            events.ResponseReceived: self._on_headers,
-            events.DataReceived: self._on_data,
-            events.StreamEnded: self._on_stream_ended,
-            events.StreamReset: self._on_stream_reset,
+            SettingsArrived: self._on_settings,
+            HeadersArrived: self._on_headers,
+            DataArrived: self._on_data,
+            StreamReset: self._on_stream_reset,
+            Goaway: self._on_goaway,
         }
         self.answers = 0
         self.ready: asyncio.Future[bool] = self._loop.create_future()
@@ -78,7 +85,10 @@ class Http2Connection(asyncio.Protocol):
         return len(self._open) + len(self._waiting)
 
     async def exchange(self, headers: Headers, body: bytes, deadline: float) -> Exchanged:
-        """Send one request and return what became of it by the deadline (monotonic)."""
+        """Send one request and return what became of it by the deadline (monotonic).
+
+        The body is not empty.
+        """
         if not self.usable:
             return NotSent(LOST)
         exchange = Exchange(headers, body, self._loop.create_future(), deadline)
@@ -114,25 +124,19 @@ class Http2Connection(asyncio.Protocol):
         if tls is not None and tls.selected_alpn_protocol() != "h2":
             self._lose(LOST)
             return
-        self._h2.initiate_connection()
         self._flush()
         self._pulse.start()
 
     def data_received(self, data: bytes) -> None:
         """Take what the peer sent; a peer that breaks the protocol loses the connection."""
         self._pulse.heard()
-        clean, goaways = self._goaways.feed(data)
         try:
-            happened = self._h2.receive_data(clean) if clean else []
-        except (exceptions.ProtocolError, ValueError):
+            happened = self._wire.receive(data)
+        except WireError:
             self._lose(LOST)
             return
         for event in happened:
-            handler = self._handlers.get(type(event))
-            if handler is not None:
-                handler(event)
-        for goaway in goaways:
-            self._on_goaway(goaway)
+            self._handlers[type(event)](event)
         self._after_news()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -150,20 +154,14 @@ class Http2Connection(asyncio.Protocol):
         promised = sum(each.unsent for each in self._unfinished.values())
         return (
             len(self._open) < self._most
-            and self._h2.outbound_flow_control_window - promised >= len(exchange.body)
+            and self._wire.window - promised >= len(exchange.body)
             and self.ready.done()
         )
 
     def _start(self, exchange: Exchange) -> None:
-        try:
-            exchange.stream = self._h2.get_next_available_stream_id()
-            self._h2.send_headers(exchange.stream, exchange.headers)
-            self._open[exchange.stream] = exchange
-            self._send_body(exchange)
-        except exceptions.H2Error:
-            exchange.finish(NotSent(LOST))
-            self._lose(LOST)
-            return
+        exchange.stream = self._wire.open(exchange.headers)
+        self._open[exchange.stream] = exchange
+        self._send_body(exchange)
         self._pulse.busy(pending=True)
         self._flush_soon()
         if exchange.stream > LAST_STREAM:
@@ -172,25 +170,21 @@ class Http2Connection(asyncio.Protocol):
     def _send_body(self, exchange: Exchange) -> None:
         """Send as much of the body as the windows allow; the rest waits for a WINDOW_UPDATE."""
         stream = exchange.stream
-        while True:
-            room = min(self._h2.local_flow_control_window(stream), self._h2.max_outbound_frame_size)
-            last = exchange.unsent <= room
-            if not last and room <= 0:
-                self._unfinished[stream] = exchange
-                return
-            piece = exchange.body[exchange.sent : exchange.sent + max(room, 0)]
-            self._h2.send_data(stream, piece, end_stream=last)
+        while exchange.unsent and (room := self._wire.room(stream)):
+            piece = exchange.body[exchange.sent : exchange.sent + room]
             exchange.sent += len(piece)
-            if last:
-                self._unfinished.pop(stream, None)
-                return
+            self._wire.send(stream, piece, last=not exchange.unsent)
+        if exchange.unsent:
+            self._unfinished[stream] = exchange
+        else:
+            self._unfinished.pop(stream, None)
 
     def _continue_bodies(self) -> None:
         for exchange in list(self._unfinished.values()):
             self._send_body(exchange)
 
     def _ping(self) -> None:
-        self._h2.ping(_PING)
+        self._wire.ping(_PING)
         self._flush_soon()
 
     def _flush_soon(self) -> None:
@@ -202,7 +196,7 @@ class Http2Connection(asyncio.Protocol):
     def _flush(self) -> None:
         self._flushing = False
         if self._transport is not None and not self._ended:
-            data = self._h2.data_to_send()
+            data = self._wire.output()
             if data:
                 self._transport.write(data)
 
@@ -211,52 +205,53 @@ class Http2Connection(asyncio.Protocol):
     def _after_news(self) -> None:
         if self._ended:
             return
-        try:
-            self._continue_bodies()
-        except exceptions.H2Error:
-            self._lose(LOST)
-            return
+        self._continue_bodies()
         self._open_what_may()
         self._pulse.busy(pending=bool(self._open))
         self._flush()
         self._close_if_idle()
 
-    def _on_settings(self, event: "events.RemoteSettingsChanged") -> None:
-        del event
-        self._most = min(self._h2.remote_settings.max_concurrent_streams, MOST_STREAMS)
+    def _on_settings(self, _: SettingsArrived) -> None:
+        self._most = min(self._wire.max_streams, MOST_STREAMS)
         if not self.ready.done():
             self.ready.set_result(True)
 
-    def _on_headers(self, event: "events.ResponseReceived") -> None:
-        exchange = self._open.get(event.stream_id)
-        if exchange is not None:
-            exchange.answer = dict(event.headers)
-
-    def _on_data(self, event: "events.DataReceived") -> None:
-        exchange = self._open.get(event.stream_id)
-        if exchange is not None:
-            exchange.take(event.data)
-        self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-
-    def _on_stream_ended(self, event: "events.StreamEnded") -> None:
-        exchange = self._forget(event.stream_id)
+    def _on_headers(self, event: HeadersArrived) -> None:
+        exchange = self._open.get(event.stream)
         if exchange is None:
             return
+        headers = dict(event.headers)
+        if not headers.get(b":status", b"1").startswith(b"1"):  # neither informational nor trailers
+            exchange.answer = headers
+        if event.ended:
+            self._settle(exchange)
+
+    def _on_data(self, event: DataArrived) -> None:
+        exchange = self._open.get(event.stream)
+        if exchange is None:
+            return
+        exchange.take(event.data)
+        if event.ended:
+            self._settle(exchange)
+
+    def _settle(self, exchange: Exchange) -> None:
+        """The stream has ended: hand its answer over."""
         if exchange.unsent:
-            self._reset(event.stream_id)
+            self._wire.reset(exchange.stream)
+        self._forget(exchange.stream)
         result = exchange.answered()
         self.answers += isinstance(result, Answer)
         exchange.finish(result)
 
-    def _on_stream_reset(self, event: "events.StreamReset") -> None:
-        exchange = self._forget(event.stream_id)
+    def _on_stream_reset(self, event: StreamReset) -> None:
+        exchange = self._forget(event.stream)
         if exchange is not None:
-            refused = event.error_code == errors.ErrorCodes.REFUSED_STREAM
+            refused = event.code == REFUSED_STREAM
             exchange.finish(NotSent(RESET) if refused else Unanswered(RESET))
 
     def _on_goaway(self, goaway: Goaway) -> None:
         """Streams above the last one were not processed; the others may still be answered."""
-        for stream in [each for each in self._open if each > goaway.last_stream]:
+        for stream in [each for each in self._open if each > goaway.last]:
             exchange = self._forget(stream)
             if exchange is not None:
                 exchange.finish(NotSent(LOST))
@@ -275,21 +270,16 @@ class Http2Connection(asyncio.Protocol):
         """Give the stream back: nobody waits for its answer any more."""
         exchange.finish(Unanswered(DEADLINE))
         if self._forget(exchange.stream) is not None:
-            self._reset(exchange.stream)
+            self._wire.reset(exchange.stream)
+            self._flush_soon()
             self._open_what_may()
             self._close_if_idle()
         elif exchange in self._waiting:
             self._waiting.remove(exchange)
 
-    def _reset(self, stream: int) -> None:
-        try:
-            self._h2.reset_stream(stream, errors.ErrorCodes.CANCEL)
-        except exceptions.H2Error:
-            return  # the library has closed the stream already
-        self._flush_soon()
-
     def _forget(self, stream: int) -> Exchange | None:
         self._unfinished.pop(stream, None)
+        self._wire.forget(stream)
         return self._open.pop(stream, None)
 
     def _refuse_waiting(self) -> None:
@@ -320,14 +310,3 @@ class Http2Connection(asyncio.Protocol):
         if not self.ready.done():
             self.ready.set_result(False)
         self._on_change(self)
-
-
-def _configuration() -> "config.H2Configuration":
-    """Return the settings of the library.
-
-    Our headers are well-formed by construction. Left to itself the library marks `authorization`
-    as never indexed, and then Huffman-codes the same 200 bytes for each push.
-    """
-    return config.H2Configuration(
-        client_side=True, validate_outbound_headers=False, normalize_outbound_headers=False
-    )

@@ -33,6 +33,7 @@ BUCKET: Final = 256
 LONGEST_NAME: Final = 256
 _SEAL_OVERHEAD: Final = 32 + 16
 _SUITE: Final = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.CHACHA20_POLY1305)
+_ENCODER: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _CALL_NAMES: Final = uuid.UUID("6d2b1d0e-3c55-5a0c-9a52-0b7f3f6c51a4")
 
 Payload = dict[str, object]
@@ -93,8 +94,7 @@ def check_push_key(raw: bytes) -> None:
 
 def encoded(payload: Mapping[str, object]) -> bytes:
     """Return the object as compact JSON."""
-    text = json.dumps(payload, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "replace")
+    return _ENCODER.encode(payload).encode("utf-8", "replace")
 
 
 def _ids(facts: Facts) -> Payload:

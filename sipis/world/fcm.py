@@ -27,7 +27,11 @@ from sipis.world.inbox import Inbox
 from sipis.world.operator_keys import GoogleKey
 from sipis.world.tls import ThrowawayCa
 
-SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+SCOPES: Final = frozenset(
+    f"https://www.googleapis.com/auth/{name}" for name in ("firebase.messaging", "cloud-platform")
+)
+GOOGLES_AUDIENCE: Final = "https://oauth2.googleapis.com/token"
+"""Google's own libraries name it, wherever they were told to ask."""
 LONGEST: Final = 4096
 RESERVED: Final = ("google", "gcm")
 FCM_ERROR: Final = "type.googleapis.com/google.firebase.fcm.v1.FcmError"
@@ -201,13 +205,14 @@ class Fcm:
                 assertion,
                 key.public_pem,
                 algorithms=["RS256"],
-                audience=key.token_uri,
+                audience=[key.token_uri, GOOGLES_AUDIENCE],
                 options={"verify_iat": False, "verify_exp": False},
             )
         except jwt.PyJWTError:
             return False
         now = self._clock.wall()
-        return bool(claims["scope"] == SCOPE and claims["iat"] <= now + 60 < claims["exp"] + 60)
+        scoped = not SCOPES.isdisjoint(claims["scope"].split())
+        return bool(scoped and claims["iat"] <= now + 60 < claims["exp"] + 60)
 
     async def _play(self, request: web.Request, act: Behaviour, success: bytes) -> web.Response:
         if not isinstance(act, Reply):
