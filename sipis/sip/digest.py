@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import quote
@@ -61,6 +61,30 @@ _HASHERS: Final = {
 """Empty hashers to be copied: making one by name costs more than what it hashes."""
 _BY_NAME: Final = {algorithm.value.lower(): algorithm for algorithm in Algorithm}
 _QOPS: Final = ("auth", "auth-int")
+
+
+class Asked(Protocol):
+    """What an answer has to fit: a challenge, or what is remembered of one."""
+
+    @property
+    def realm(self) -> str:
+        """Whose password is asked for."""
+
+    @property
+    def nonce(self) -> str:
+        """The server's random text."""
+
+    @property
+    def algorithm(self) -> Algorithm:
+        """How to hash."""
+
+    @property
+    def opaque(self) -> str | None:
+        """What the server wants back unchanged."""
+
+    @property
+    def userhash(self) -> bool:
+        """Whether the user name is hashed as well."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +140,7 @@ def ha1(algorithm: Algorithm, user: str, realm: str, password: str) -> str:
 
 
 def answer(
-    challenge: DigestChallenge,
+    challenge: Asked,
     *,
     user: str,
     ha1_hex: str,

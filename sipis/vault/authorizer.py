@@ -60,10 +60,11 @@ class Refused:
 class OpenedAccount:
     """One credential record, opened for one piece of work."""
 
-    __slots__ = ("_record",)
+    __slots__ = ("_record", "_user")
 
     def __init__(self, record: CredentialRecord) -> None:
         self._record = record
+        self._user = digest_user(record.account)
 
     @property
     def account(self) -> Account:
@@ -94,7 +95,7 @@ class OpenedAccount:
         """Answer the topmost challenge that we can (RFC 8760 2.4), or say why none."""
         if not challenges:
             return Refused(Refusal.UNSUPPORTED)
-        ours = [challenge for challenge in challenges if self._ha1(challenge) is not None]
+        ours = [one for one in challenges if self._ha1(one.realm, one.algorithm) is not None]
         if not ours:
             return Refused(self._why_none(challenges))
         if remembered is not None and not allow_downgrade:
@@ -130,13 +131,12 @@ class OpenedAccount:
     def _answer(
         self, nonce: NonceState, *, method: str, uri: str, body: bytes
     ) -> Authorized | None:
-        challenge = nonce.challenge()
-        ha1_hex = self._ha1(challenge)
+        ha1_hex = self._ha1(nonce.realm, nonce.algorithm)
         if ha1_hex is None:
             return None
         value = digest.answer(
-            challenge,
-            user=self._user(),
+            nonce,
+            user=self._user,
             ha1_hex=ha1_hex,
             method=method,
             uri=uri,
@@ -148,14 +148,13 @@ class OpenedAccount:
         header = "Proxy-Authorization" if nonce.proxy else "Authorization"
         return Authorized(header, value, nonce, self.password_based)
 
-    def _ha1(self, challenge: DigestChallenge) -> str | None:
+    def _ha1(self, realm: str, algorithm: Algorithm) -> str | None:
         """The HA1 that answers a challenge; None for a realm or algorithm that is not ours."""
-        base, credential = challenge.algorithm.base, self._record.credential
+        base, credential = algorithm.base, self._record.credential
         if isinstance(credential, PasswordCredential):
-            password = credential.password.reveal()
-            return digest.ha1(base, self._user(), challenge.realm, password)
+            return digest.ha1(base, self._user, realm, credential.password.reveal())
         for ha1 in credential.ha1s:
-            if ha1.algorithm is base and ha1.realm == challenge.realm:
+            if ha1.algorithm is base and ha1.realm == realm:
                 return ha1.digest.reveal()
         return None
 
@@ -166,9 +165,6 @@ class OpenedAccount:
         if any(challenge.realm in realms for challenge in offered):
             return Refusal.UNKNOWN_ALGORITHM
         return Refusal.UNKNOWN_REALM
-
-    def _user(self) -> str:
-        return digest_user(self._record.account)
 
 
 def digest_user(account: Account) -> str:

@@ -18,6 +18,7 @@ Why each choice is safe:
 """
 
 import hmac
+from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidTag
@@ -34,6 +35,7 @@ OVERHEAD: Final = 1 + NONCE_LENGTH + TAG_LENGTH
 
 _ALGORITHM: Final = bytes([AES_256_GCM])
 _LENGTH_FIELD: Final = 4
+_INTEGER_LENGTH: Final = (8).to_bytes(4, "big")
 
 
 class Cipher:
@@ -61,13 +63,12 @@ class Cipher:
 
 def framed(*fields: str | bytes | int) -> bytes:
     """Join fields so that different lists never give equal bytes: each has its length in front."""
-    parts = [_as_bytes(field) for field in fields]
-    return b"".join([b"%b%b" % (len(part).to_bytes(4, "big"), part) for part in parts])
+    return b"".join([_framed(field) for field in fields])
 
 
 def subkey(key: bytes, *labels: str | int) -> bytes:
     """The 32-byte key for one use of `key`, which itself encrypts nothing."""
-    return hmac.digest(key, framed("sipis subkey", *labels), "sha256")
+    return hmac.digest(key, _use(*labels), "sha256")
 
 
 def keyed_hash(key: bytes, text: str) -> bytes:
@@ -90,7 +91,14 @@ def unpad(padded: bytes) -> bytes:
     return padded[_LENGTH_FIELD : _LENGTH_FIELD + length]
 
 
-def _as_bytes(field: str | bytes | int) -> bytes:
-    if isinstance(field, bytes):
-        return field
-    return field.to_bytes(8, "big") if isinstance(field, int) else field.encode()
+@lru_cache(maxsize=64)
+def _use(*labels: str | int) -> bytes:
+    """What a subkey is for; few uses come up again and again."""
+    return framed("sipis subkey", *labels)
+
+
+def _framed(field: str | bytes | int) -> bytes:
+    if isinstance(field, int):
+        return _INTEGER_LENGTH + field.to_bytes(8, "big")
+    data = field.encode() if isinstance(field, str) else field
+    return len(data).to_bytes(4, "big") + data

@@ -4,7 +4,7 @@ Refuses secrets: it holds what both ends have sent in clear, so it may be stored
 """
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 from sipis.errors import VaultError
@@ -46,20 +46,16 @@ class NonceState:
 
     def next(self, cnonce: str) -> "NonceState":
         """The state of one more answer; a -sess algorithm keeps its first client nonce."""
-        kept = self.cnonce if self.algorithm.is_session else cnonce
-        return replace(self, count=self.count + 1, cnonce=kept)
-
-    def challenge(self) -> DigestChallenge:
-        """The challenge that this state answers."""
-        return DigestChallenge(
-            realm=self.realm,
-            nonce=self.nonce,
-            algorithm=self.algorithm,
-            qop=(self.qop,) if self.qop else (),
-            opaque=self.opaque,
-            stale=False,
-            userhash=self.userhash,
-            proxy=self.proxy,
+        return NonceState(
+            self.proxy,
+            self.realm,
+            self.nonce,
+            self.algorithm,
+            self.qop,
+            self.opaque,
+            self.userhash,
+            self.count + 1,
+            self.cnonce if self.algorithm.is_session else cnonce,
         )
 
     def to_text(self) -> str:

@@ -23,6 +23,10 @@ HA1_ALGORITHMS: Final = (Algorithm.MD5, Algorithm.SHA256, Algorithm.SHA512_256)
 _BY_NAME: Final = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
+PackedHa1 = Sequence[str]
+"""Realm, algorithm and digest (base64) of an HA1, as they are kept."""
+
+
 @dataclass(frozen=True, slots=True)
 class CredentialRecord:
     """An account with what proves it, and the login of its app at the relay."""
@@ -30,7 +34,15 @@ class CredentialRecord:
     account: Account = field(repr=False)
     credential: Credential = field(repr=False)
     relay_user: str = field(repr=False)
-    relay_ha1s: tuple[Ha1, ...] = field(repr=False)
+    packed_relay: Sequence[PackedHa1] = field(repr=False)
+
+    @property
+    def relay_ha1s(self) -> tuple[Ha1, ...]:
+        """The app's own login; unpacked when asked for, since a refresh has no use for it."""
+        try:
+            return _unpack_ha1s(self.packed_relay)
+        except (ValueError, TypeError, KeyError):
+            raise SealBroken("not a credential record") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,7 @@ def new_record(account: Account, credential: Credential, relay: RelayLogin) -> C
     """Join the parts; of the relay password only its HA1s remain."""
     password = relay.password.reveal()
     ha1s = digests(relay.username, relay.realm, password)
-    return CredentialRecord(account, credential, relay.username, ha1s)
+    return CredentialRecord(account, credential, relay.username, _pack_ha1s(ha1s))
 
 
 def digests(user: str, realm: str, password: str) -> tuple[Ha1, ...]:
@@ -60,7 +72,7 @@ def encode_credential(record: CredentialRecord) -> bytes:
     """The record as bytes; FieldError when a text of it cannot be encoded."""
     values: dict[str, object] = {
         "account": {name: value for name, value in asdict(record.account).items() if value},
-        "relay": [record.relay_user, *_pack_ha1s(record.relay_ha1s)],
+        "relay": [record.relay_user, *record.packed_relay],
     }
     match record.credential:
         case PasswordCredential(password):
@@ -74,13 +86,9 @@ def decode_credential(data: bytes) -> CredentialRecord:
     """Read encode_credential(); SealBroken when it was not written by it."""
     try:
         values = json.loads(data)
-        relay_user, *relay_ha1s = values["relay"]
-        return CredentialRecord(
-            Account(**values["account"]),
-            _unpack_credential(values),
-            relay_user,
-            _unpack_ha1s(relay_ha1s),
-        )
+        relay_user, *packed_relay = values["relay"]
+        account = Account(**values["account"])
+        return CredentialRecord(account, _unpack_credential(values), relay_user, packed_relay)
     except (ValueError, TypeError, KeyError):
         raise SealBroken("not a credential record") from None
 
@@ -119,14 +127,14 @@ def _encode(values: dict[str, object], field_name: str) -> bytes:
         raise FieldError(field_name, "holds half a character") from None
 
 
-def _pack_ha1s(ha1s: Sequence[Ha1]) -> list[list[str]]:
+def _pack_ha1s(ha1s: Sequence[Ha1]) -> list[PackedHa1]:
     return [
         [ha1.realm, ha1.algorithm.value, _pack_bytes(bytes.fromhex(ha1.digest.reveal()))]
         for ha1 in ha1s
     ]
 
 
-def _unpack_ha1s(packed: Sequence[Sequence[str]]) -> tuple[Ha1, ...]:
+def _unpack_ha1s(packed: Sequence[PackedHa1]) -> tuple[Ha1, ...]:
     return tuple(
         [
             Ha1(realm, _BY_NAME[algorithm], Secret(_unpack_bytes(digest).hex()))

@@ -10,7 +10,7 @@ Refuses plaintext at rest, and to open for one instance what was sealed for anot
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -152,9 +152,7 @@ class Vault:
         """
         keys = self._slots.read(sealed.slot, sealed.id)
         old = self._open_credential(sealed, keys)
-        new = CredentialRecord(
-            account or old.account, credential or old.credential, old.relay_user, old.relay_ha1s
-        )
+        new = replace(old, account=account or old.account, credential=credential or old.credential)
         if relay is not None:
             new = records.new_record(new.account, new.credential, relay)
         plain = (new, targets or self.open_targets(sealed))
