@@ -1,6 +1,7 @@
 """The peers of these tests: a provider, the push service, the server between them, and phones."""
 
 from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -123,14 +124,12 @@ def phones(
     tmp_path: Path, trust: Trust, google: Google, request: pytest.FixtureRequest
 ) -> Iterator[MakePhone]:
     """Buy phones, for the shared server or another; they are switched off in the end."""
-    made: list[Phone] = []
+    with ExitStack() as bought:
 
-    def make(user: str, at: Server | None = None, **habits: Unpack[Habits]) -> Phone:
-        home = at or request.getfixturevalue("server")
-        phone = Phone(tmp_path, home, google, user, ca_file=trust.ca_file, **habits)
-        made.append(phone)
-        return phone
+        def make(user: str, at: Server | None = None, **habits: Unpack[Habits]) -> Phone:
+            home = at or request.getfixturevalue("server")
+            phone = Phone(tmp_path, home, google, user, ca_file=trust.ca_file, **habits)
+            bought.callback(phone.stop)
+            return phone
 
-    yield make
-    for phone in made:
-        phone.stop()
+        yield make

@@ -1,6 +1,7 @@
 """What is left of an account: nothing readable while it is held, nothing at all afterwards."""
 
 import hashlib
+import os
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,6 @@ from tests.support.phone import Phone, sleep_on
 from tests.support.processes import wait_until
 from tests.support.server import Server
 
-USER = "zx9-marker-user"
-PASSWORD = f"secret-{USER}"
-
 
 @pytest.fixture
 def server(servers: MakeServer) -> Server:
@@ -25,11 +23,11 @@ def server(servers: MakeServer) -> Server:
 @pytest.fixture
 def bob(phones: MakePhone, provider: Kamailio, tmp_path: Path) -> Phone:
     """A phone that was registered, called and written to."""
-    bob = phones(USER, on_call=sleep_on)
+    bob = phones(f"zx9-marker-{os.urandom(4).hex()}", on_call=sleep_on)
     bob.enable(provider.address())
     bob.until_reachable()
-    sipp.finish(sipp.start(tmp_path, "cancel", USER, provider.port))
-    sipp.finish(sipp.start(tmp_path, "message", USER, provider.port))
+    sipp.finish(sipp.start(tmp_path, "cancel", bob.user, provider.port))
+    sipp.finish(sipp.start(tmp_path, "message", bob.user, provider.port))
     bob.pushed("message")
     return bob
 
@@ -58,7 +56,7 @@ def test_neither_logs_nor_metrics_name_anybody(bob: Phone, server: Server) -> No
     assert server.program is not None
     told += server.program.output()
 
-    names = {USER, "carol", "@", *(text.decode() for text in spoken(secrets_of(bob)))}
+    names = {bob.user, "carol", "@", *(text.decode() for text in spoken(secrets_of(bob)))}
     assert {name for name in names if name in told} == set()
 
 
@@ -76,9 +74,10 @@ def secrets_of(phone: Phone) -> dict[str, bytes]:
     """Whatever would let somebody be the user, and every form of it."""
     login = phone.instance["relay"]
     assert isinstance(login, dict)
+    user, password = phone.user, f"secret-{phone.user}"
     bearer, relay_password = str(phone.instance["secret"]), str(login["password"])
     secrets = {
-        "password": PASSWORD.encode(),
+        "password": password.encode(),
         "bearer": bearer.encode(),
         "bearer raw": bytes.fromhex(bearer),
         "relay password": relay_password.encode(),
@@ -86,7 +85,7 @@ def secrets_of(phone: Phone) -> dict[str, bytes]:
         "push token": phone.token.encode(),
     }
     for name in ("md5", "sha256", "sha512_256"):
-        ha1 = hashlib.new(name, f"{USER}:{DOMAIN}:{PASSWORD}".encode())
+        ha1 = hashlib.new(name, f"{user}:{DOMAIN}:{password}".encode())
         secrets |= {f"{name} hex": ha1.hexdigest().encode(), f"{name} raw": ha1.digest()}
     return secrets
 
