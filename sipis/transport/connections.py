@@ -117,6 +117,11 @@ class Connections:
         self._sweep_later()
         return True
 
+    def end(self, connection: Connection) -> None:
+        """Close a connection; from now on nobody is given it, however long closing takes."""
+        self._pool.forget(connection.flow)
+        connection.close()
+
     def remove(self, connection: Connection) -> None:
         """Forget a connection that is gone."""
         self._table.remove(connection)
@@ -207,7 +212,7 @@ class Connections:
             if connection.overdue(now):
                 connection.abort()
             elif now - connection.last_received > IDLE_TIMEOUT and not self._held(connection.flow):
-                connection.close()
+                self.end(connection)
         for site in self._web_listeners:
             site.sweep(now)
         if self._table or self._web_listeners:

@@ -244,7 +244,7 @@ class Endpoint:
         """Close a connection; a UDP flow has nothing to close."""
         connection = self._connections.get(flow)
         if connection is not None:
-            connection.close()
+            self._connections.end(connection)
 
     # What sockets call.
 

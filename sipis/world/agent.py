@@ -87,10 +87,12 @@ class Agent:
         """Fresh random text for tags, Call-IDs and nonces."""
         return os.urandom(size).hex()
 
-    async def flow_to(self, host: str, port: int, transport: Transport, domain: str = "") -> Flow:
-        """A flow to an address on loopback."""
+    async def flow_to(
+        self, host: str, port: int, transport: Transport, domain: str = "", *, share: str = ""
+    ) -> Flow:
+        """A flow to an address on loopback; another `share` gets another socket."""
         target = Target(transport, host, port, domain or None)
-        return await self.endpoint.flow_to(target, door=Door.APP, share=self._name)
+        return await self.endpoint.flow_to(target, door=Door.APP, share=share or self._name)
 
     async def ask(self, request: Request, flow: Flow) -> Response:
         """Send a request and return its final response; TransportError when none came."""

@@ -157,7 +157,8 @@ class Handset(Agent):
         self._call_id = self.token(16)
         where = SipUri.parse(uri)
         transport = Transport(where.transport or "udp")
-        return await self.flow_to(where.host, where.port or 5060, transport, where.host)
+        port = where.port or transport.default_port
+        return await self.flow_to(where.host, port, transport, where.host, share=self._call_id)
 
     def _registration(self, user: str, realm: str, expires: int) -> Request:
         assert self.flow is not None

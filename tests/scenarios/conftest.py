@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,14 +12,15 @@ import pytest
 from sipis.app.first_start import secret_file, with_admin_token
 from sipis.app.server import Server
 from sipis.config import Settings, parse
-from sipis.sip.message import Response
 from sipis.transport.tls import TlsPolicy
+from sipis.world.apns import ReceivedPush
 from sipis.world.call import Callee, Caller
 from sipis.world.handset import Handset, Temper
 from sipis.world.stage import Stage, sipis_of
 from tests.support.server import merged
 
 APP = "demo"
+KINDS = ("voip", "alert")
 POLICY = {"react_timeout": 1.5, "answer_timeout": 3.0, "drain_timeout": 2.0}
 
 
@@ -96,6 +97,30 @@ class Town:
         await self.pushed(phone, "verify")
         return phone
 
+    async def asleep_on_iphone(
+        self, user: str = "alice", temper: Temper = Temper.ANSWER, kinds: Sequence[str] = KINDS
+    ) -> Handset:
+        """The same, woken by Apple; the token of a kind is `ap_token`'s."""
+        phone = await self.phone(temper, token=os.urandom(16).hex())
+        targets = [{"provider": "apns", "kind": kind, "token": ap_token(phone, kind),
+                    "environment": "production"} for kind in kinds]  # fmt: skip
+        account = {"aor": self.provider.add(user, "secret"), "password": "secret",
+                   "registrar": self.provider.address()}  # fmt: skip
+        answer = await phone.enable(account, targets=targets)
+        assert answer.status == 201, answer
+        await self.provider.registrar.accepted.next()
+        return phone
+
+    async def pushed_by_apple(self, phone: Handset, kind: str) -> ReceivedPush:
+        """Wait for the next push to this token of the phone and let the phone react to it."""
+        while True:
+            push = await self.stage.apns.pushes.next()
+            if push.token == ap_token(phone, kind):
+                payload = push.payload["sipis"]
+                assert isinstance(payload, Mapping)
+                await phone.push(payload)
+                return push
+
     async def pushed(self, phone: Handset, event: str) -> Mapping[str, object]:
         """Wait for the next push of this event to this phone and let the phone react to it."""
         while True:
@@ -146,5 +171,6 @@ async def town(empty_town: Town) -> Town:
     return empty_town
 
 
-def header(response: Response, name: str) -> str:
-    return response.headers.get(name) or ""
+def ap_token(phone: Handset, kind: str) -> str:
+    """The APNs token of a phone: hex, another one for each kind."""
+    return phone.push_token + kind.encode().hex()

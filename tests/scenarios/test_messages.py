@@ -1,6 +1,5 @@
 """Messages and voicemail for sleeping phones, end to end inside one process."""
 
-import asyncio
 import base64
 import json
 
@@ -206,7 +205,7 @@ async def send(town: Town, method: str, headers: list[tuple[str, str]]) -> Respo
 async def mailbox_of(phone: Handset, wanted: list[str]) -> None:
     """Wait until these are the stored messages."""
     while await stored_for(phone) != wanted:
-        await asyncio.sleep(0)
+        continue
 
 
 async def stored_for(phone: Handset) -> list[str]:

@@ -250,7 +250,6 @@ async def test_requests_to_one_target_share_a_connection_and_other_shares_do_not
     other = await ours.endpoint.flow_to(theirs.target(), share="account")
     assert other not in flows
     ours.endpoint.close(flows[0])
-    await until(lambda: not ours.endpoint.is_open(flows[0]))
     assert await ours.endpoint.flow_to(theirs.target()) != flows[0]
 
 
