@@ -49,7 +49,18 @@ def get(conn: sqlite3.Connection, kind: Kind, owner: int) -> bytes | None:
     """The record, or None where the owner has none of this kind."""
     found = conn.execute("SELECT record FROM records WHERE item = ? LIMIT 1", (_item(kind, owner),))
     row = found.fetchone()
-    return None if row is None else _unpadded(row[0])
+    return None if row is None else unpadded(row[0])
+
+
+def column(kind: Kind, owner: str) -> str:
+    """SQL of the padded record whose owner is the number in this column, NULL without one."""
+    return f"(SELECT record FROM records WHERE item = {owner} * {_KINDS} + {kind.value} LIMIT 1)"
+
+
+def unpadded(stored: bytes) -> bytes:
+    """The record out of what a `column()` holds."""
+    length = int.from_bytes(stored[:_PREFIX], "big")
+    return stored[_PREFIX : _PREFIX + length]
 
 
 def erase(conn: sqlite3.Connection, kind: Kind, owners: Sequence[int]) -> None:
@@ -83,8 +94,3 @@ def _class_of(record: bytes) -> int:
 
 def _padded(record: bytes, size: int) -> bytes:
     return (len(record).to_bytes(_PREFIX, "big") + record).ljust(size + OVERHEAD, b"\0")
-
-
-def _unpadded(stored: bytes) -> bytes:
-    length = int.from_bytes(stored[:_PREFIX], "big")
-    return stored[_PREFIX : _PREFIX + length]

@@ -7,7 +7,6 @@ one never hides the due rows of another and no claim reads rows that are not due
 Refuses to decide when to try again: settlements say so.
 """
 
-import json
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -108,10 +107,12 @@ _DUE_REGISTRARS: Final = """
     ORDER BY next_due_at
 """
 
-_ROW: Final = """
+_ROW: Final = f"""
     SELECT s.n, i.id, a.name, r.key, i.mode, i.expires_at, i.slot, i.version, s.generation, s.cseq,
       s.call_id, i.contact_token, s.nonce_count, s.granted, s.bound_until, i.first_registered_at,
-      s.failures, s.refusals, s.next_attempt_at, s.held_until
+      s.failures, s.refusals, s.next_attempt_at, s.held_until,
+      {records.column(Kind.CREDENTIAL, "s.n")} AS credential,
+      {records.column(Kind.BINDING, "s.n")} AS binding
     FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
     JOIN registrars r ON r.id = s.registrar
 """
@@ -164,10 +165,7 @@ def peek(conn: sqlite3.Connection, n: int) -> Claim | None:
     For the last word of an instance that is about to be erased.
     """
     row = conn.execute(f"{_ROW} WHERE s.n = ?", (n,)).fetchone()
-    credential = records.get(conn, Kind.CREDENTIAL, n)
-    if row is None or credential is None:
-        return None
-    return _claim(row, credential, binding(conn, n))
+    return None if row is None or row["credential"] is None else _claim(row)
 
 
 def seize(
@@ -248,25 +246,22 @@ def next_due(conn: sqlite3.Connection, now: float, *, skip: Collection[str] = ()
 def binding(conn: sqlite3.Connection, n: int) -> Binding:
     """What the last registration of an instance left."""
     stored = records.get(conn, Kind.BINDING, n)
-    if stored is None:
-        return Binding()
-    nonce, service_route, place = json.loads(stored)
-    return Binding(nonce, tuple(service_route), place)
+    return Binding() if stored is None else _read_binding(stored)
 
 
 def _take(
     conn: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: float, in_flight_for: float
 ) -> Iterator[Claim]:
-    until = to_ms(now + in_flight_for)
+    at, until = to_ms(now), to_ms(now + in_flight_for)
     idle, registering = STATES.code(InstanceState.IDLE), STATES.code(InstanceState.REGISTERING)
     for row in rows:
-        credential = records.get(conn, Kind.CREDENTIAL, row["n"])
-        if row["expires_at"] <= to_ms(now) or row["held_until"] > to_ms(now) or credential is None:
+        unfit = row["expires_at"] <= at or row["held_until"] > at or row["credential"] is None
+        if unfit:
             _put_off(conn, row, now)
             continue
-        values = (CSEQ_PER_CLAIM, to_ms(now), until, until, idle, registering, row["n"])
+        values = (CSEQ_PER_CLAIM, at, until, until, idle, registering, row["n"])
         conn.execute(_TAKE, values)
-        yield _claim(row, credential, binding(conn, row["n"]))
+        yield _claim(row)
 
 
 def _put_off(conn: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
@@ -290,7 +285,7 @@ def _look_again(conn: sqlite3.Connection, registrar: int) -> None:
     )
 
 
-def _claim(row: sqlite3.Row, credential: bytes, left: Binding) -> Claim:
+def _claim(row: sqlite3.Row) -> Claim:
     return Claim(
         n=row["n"],
         id=InstanceId(unpack_hex(row["id"])),
@@ -300,12 +295,12 @@ def _claim(row: sqlite3.Row, credential: bytes, left: Binding) -> Claim:
         expires_at=to_seconds(row["expires_at"]),
         slot=narrow(row["slot"]),
         version=narrow(row["version"]),
-        sealed_credential=credential,
+        sealed_credential=records.unpadded(row["credential"]),
         generation=narrow(row["generation"]),
         cseq=row["cseq"] + CSEQ_PER_CLAIM,
         call_id=unpack_hex(row["call_id"]),
         contact_token=unpack_hex(row["contact_token"]),
-        binding=left,
+        binding=_read_binding(records.unpadded(row["binding"])) if row["binding"] else Binding(),
         nonce_count=narrow(row["nonce_count"]) + 1,
         granted=narrow(row["granted"]),
         bound_until=to_seconds_or_none(row["bound_until"]),
@@ -314,6 +309,16 @@ def _claim(row: sqlite3.Row, credential: bytes, left: Binding) -> Claim:
         refusals=narrow(row["refusals"]),
         due_at=to_seconds(row["next_attempt_at"]),
     )
+
+
+def _written_binding(left: Binding) -> bytes:
+    """A line for each text: none of them holds a line break, or it would not fit a header."""
+    return "\n".join([left.nonce, left.place, *left.service_route]).encode()
+
+
+def _read_binding(stored: bytes) -> Binding:
+    nonce, place, *service_route = stored.decode().split("\n")
+    return Binding(nonce, tuple(service_route), place)
 
 
 def _outcome(one: Settlement, now: float) -> dict[str, int | bytes | None]:
@@ -339,9 +344,7 @@ def _outcome(one: Settlement, now: float) -> dict[str, int | bytes | None]:
 def _keep_traces(conn: sqlite3.Connection, one: Settlement, *, newly: bool, now: float) -> None:
     """What a settlement leaves outside of its row; `newly`: a gap in the registration ended."""
     if one.binding is not None:
-        kept = [one.binding.nonce, one.binding.service_route, one.binding.place]
-        text = json.dumps(kept, separators=(",", ":"), ensure_ascii=False)
-        records.put(conn, Kind.BINDING, one.n, text.encode())
+        records.put(conn, Kind.BINDING, one.n, _written_binding(one.binding))
     if newly:
         conn.execute(
             "UPDATE instances SET first_registered_at = ? WHERE n = ? AND first_registered_at = ?",
