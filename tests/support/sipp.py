@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.processes import Program, free_port, require
 
-SCENARIOS = Path(__file__).with_name("sipp")
+SCENARIOS = Path(__file__).with_name("scenarios")
 
 
 def start(
