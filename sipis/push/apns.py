@@ -91,12 +91,9 @@ class ApnsProvider:
         )
         connection, exchanged = await line.exchange(headers, body, push.deadline)
         outcome = _judged(exchanged)
-        if isinstance(outcome, Retry):
-            if outcome.fresh_connection and connection is not None:
-                connection.retire()
-            if outcome.stale_token:
-                return _with_new_token(provider_token, token, outcome)
-        return outcome
+        if isinstance(outcome, Retry) and outcome.fresh_connection and connection is not None:
+            connection.retire()
+        return _with_new_token(provider_token, token, outcome)
 
     def _line(self, app: str, account: ApnsAccount, environment: Environment) -> Line:
         """Return the line of the account; the line of a key that was replaced is let go."""
@@ -139,6 +136,11 @@ def _reason(answer: Answer) -> tuple[str, float | None]:
     return str(problem.get("reason", "")), timestamp if valid else None
 
 
-def _with_new_token(provider_token: ProviderToken, refused: str, outcome: Retry) -> PushOutcome:
-    """Retry with a new token; where Apple allows none yet, our clock must be wrong."""
-    return outcome if provider_token.renew(refused) else Misconfigured(outcome.reason)
+def _with_new_token(
+    provider_token: ProviderToken, refused: str, outcome: PushOutcome
+) -> PushOutcome:
+    """Replace a token that was refused; a retry that Apple allows no new token must not happen."""
+    if not isinstance(outcome, Retry | Misconfigured) or not outcome.stale_token:
+        return outcome
+    renewed = provider_token.renew(refused)
+    return outcome if renewed else Misconfigured(outcome.reason, stale_token=True)

@@ -57,6 +57,8 @@ class Misconfigured:
     reason: str
     whole_app: bool = True
     """False where the fault lies with this one target (a token of another topic)."""
+    stale_token: bool = False
+    """The key may have been replaced since our access token was signed."""
 
 
 @dataclass(frozen=True, slots=True)

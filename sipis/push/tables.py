@@ -51,11 +51,12 @@ APNS: Final[Table] = {
     **_all(
         403,
         (
-            "InvalidProviderToken", "MissingProviderToken", "BadCertificate",
-            "BadCertificateEnvironment", "Forbidden", "BadEnvironmentKeyIdInToken",
+            "MissingProviderToken", "BadCertificate", "BadCertificateEnvironment", "Forbidden",
+            "BadEnvironmentKeyIdInToken",
         ),
         Misconfigured,
     ),
+    (403, "InvalidProviderToken"): Misconfigured("InvalidProviderToken", stale_token=True),
     (403, "UnrelatedKeyIdInToken"): Retry(
         "UnrelatedKeyIdInToken", after=0.0, most=1, most_urgent=1, fresh_connection=True
     ),

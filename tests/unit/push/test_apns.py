@@ -37,7 +37,7 @@ Bounded = Callable[[], asyncio.Timeout]
 MINUTE = 60
 ID = "00000000-0000-4000-8000-00000000000a"
 BAD_TOKEN = DeadTarget("BadDeviceToken", other_environment=True)
-BAD_KEY = Misconfigured("InvalidProviderToken")
+BAD_KEY = Misconfigured("InvalidProviderToken", stale_token=True)
 
 
 async def together(sends: Sequence[Awaitable[PushOutcome]]) -> list[PushOutcome]:
@@ -461,9 +461,22 @@ class TestProviderToken:
     ) -> None:
         apns.script.add("phone", Reply(403, "ExpiredProviderToken"))
         async with bounded():
-            assert await sender.send("phone") == Misconfigured("ExpiredProviderToken")
+            assert await sender.send("phone") == Misconfigured(
+                "ExpiredProviderToken", stale_token=True
+            )
             await sender.send()
         assert len(apns.tokens.seen) == 1
+
+    async def test_a_key_file_replaced_under_the_same_name_gets_its_token_when_apple_allows(
+        self, apns: Apns, sender: Sender, clock: ManualClock, bounded: Bounded
+    ) -> None:
+        async with bounded():
+            await sender.send()
+            await travel(clock, 25 * MINUTE)
+            apns.script.add("phone", Reply(403, "InvalidProviderToken"))
+            assert await sender.send("phone") == BAD_KEY
+            assert await sender.send("phone") == Accepted()
+        assert len(apns.tokens.seen) == 2
 
     async def test_two_apps_of_one_team_share_token_and_connection(
         self, apns: Apns, sender: Sender, bounded: Bounded

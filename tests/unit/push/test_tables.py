@@ -44,7 +44,7 @@ APNS_ROWS: list[tuple[int, str, PushOutcome]] = [
     (400, "PayloadEmpty", Faulty("PayloadEmpty")),
     (400, "IdleTimeout", Retry("IdleTimeout", 0.0, fresh_connection=True)),
     (403, "ExpiredProviderToken", once("ExpiredProviderToken", stale=True)),
-    (403, "InvalidProviderToken", Misconfigured("InvalidProviderToken")),
+    (403, "InvalidProviderToken", Misconfigured("InvalidProviderToken", stale_token=True)),
     (403, "MissingProviderToken", Misconfigured("MissingProviderToken")),
     (403, "BadCertificate", Misconfigured("BadCertificate")),
     (403, "BadCertificateEnvironment", Misconfigured("BadCertificateEnvironment")),
