@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sipis.audit import chronicle, leaf
 from sipis.lifecycle import intake
 from sipis.lifecycle.intake import Whereabouts
 from sipis.lifecycle.means import Means
@@ -79,6 +80,7 @@ class Changes:
         held = await self._means.store.write(_hold, row.n, until, now)
         if row.mode is Mode.TAKEOVER:
             self._means.registrations.abort(row.n)
+            await self._means.store.write(timing.interrupt, row.n)
         else:
             self._means.jobs.spawn("withdraw", self._means.registrations.withdraw(row.n))
         return held
@@ -176,8 +178,8 @@ def _stays(row: InstanceRow, where: Whereabouts) -> bool:
 def _apply(
     conn: sqlite3.Connection, row: InstanceRow, change: _Settings, ttl: float | None, now: float
 ) -> InstanceRow | None:
-    if ttl is not None:
-        instances.extend(conn, row.n, now + ttl, ttl, now)
+    if ttl is not None and instances.extend(conn, row.n, now + ttl, ttl, now):
+        chronicle.append(conn, [leaf.refreshed(row.commitment, now, now + ttl)])
     if change.mode is not None and change.mode is not row.mode:
         instances.set_mode(conn, row.n, change.mode)
         timing.release(conn, row.n, now)

@@ -33,6 +33,19 @@ def hold(conn: sqlite3.Connection, n: int, until: float) -> None:
     _note_due(conn, [n])
 
 
+def interrupt(conn: sqlite3.Connection, n: int) -> None:
+    """The attempt under way was given up, nobody will settle it: it is due when the hold ends."""
+    conn.execute(
+        f"""
+        UPDATE schedule SET in_flight_until = {NEVER}, again = 0,
+          next_attempt_at = max(next_attempt_at, held_until)
+        WHERE n = ? AND {IN_FLIGHT}
+        """,
+        (n,),
+    )
+    _note_due(conn, [n])
+
+
 def release(conn: sqlite3.Connection, n: int, now: float) -> None:
     """The app gave the registration back: it is due now."""
     conn.execute("UPDATE schedule SET held_until = ? WHERE n = ?", (LONG_AGO, n))

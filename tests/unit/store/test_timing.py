@@ -81,6 +81,18 @@ def test_a_claim_that_got_lost_during_a_hold_waits_for_its_end(
     assert [claim.n for claim in due(conn, LATER)] == [n]
 
 
+def test_a_claim_that_was_given_up_leaves_the_hold_free_to_end(
+    conn: sqlite3.Connection, n: int
+) -> None:
+    timing.make_due(conn, [n], NOW)
+    schedule.claim(conn, NOW, limit=1, in_flight_for=180)
+    timing.hold(conn, n, math.inf)
+    timing.interrupt(conn, n)
+    assert due(conn, NOW + 1000) == []
+    timing.release(conn, n, NOW + 1)
+    assert [claim.n for claim in due(conn, NOW + 1)] == [n]
+
+
 def test_a_wake_makes_it_due_now(conn: sqlite3.Connection, n: int) -> None:
     timing.make_due(conn, [n], NOW + 5)
     assert next_attempt(conn, n) == NOW + 5
