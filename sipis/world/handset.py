@@ -151,7 +151,11 @@ class Handset(Agent):
         """Close the flow, as a suspended app does."""
         if self.flow is not None:
             self.endpoint.close(self.flow)
-            self.flow = None
+        self.leave()
+
+    def leave(self) -> None:
+        """Use another flow from now on; the old one stays open, as after a change of networks."""
+        self.flow = None
 
     async def _open(self, uri: str) -> Flow:
         self._call_id = self.token(16)
