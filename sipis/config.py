@@ -217,7 +217,7 @@ def parse(values: Mapping[str, object]) -> Settings:
     except ValidationError as wrong:
         first = wrong.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"]) or "configuration"
-        raise ConfigError(key, first["msg"]) from None
+        raise ConfigError(key, first["msg"].removeprefix("Value error, ")) from None
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -6,13 +6,14 @@ Refuses to touch anything: no file is made, no packet sent.
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sipis.api.keys import AppKeys
+from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import server_context
 from sipis.app.accounts import Accounts
 from sipis.config import Settings
-from sipis.errors import ConfigError
+from sipis.errors import SipisError
 from sipis.transport.reachable import reachability_warnings
 from sipis.transport.settings import TransportSettings
+from sipis.vault import Vault
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +41,20 @@ def _errors(settings: Settings) -> Iterator[str]:
         lambda: server_context(settings.api),
         lambda: AppKeys(settings.apps),
         lambda: Accounts(settings.apps),
+        lambda: Vault.check(settings.keys, settings.store.directory),
+        lambda: _admin_token(settings),
     )
     for check in checks:
         try:
             check()
-        except ConfigError as wrong:
+        except SipisError as wrong:
             yield str(wrong)
+
+
+def _admin_token(settings: Settings) -> None:
+    """A token file that is named must be there; one that is not is written by the first start."""
+    if settings.admin.token_file is not None:
+        KeyFile(settings.admin.token_file)
 
 
 def _warnings(settings: Settings) -> Iterator[str]:

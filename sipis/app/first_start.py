@@ -8,9 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sipis.config import AppSettings, Settings
+from sipis.errors import ConfigError
 
 FIRST_APP = "default"
 KEY_BYTES = 32
+
+
+def ready_to_serve(
+    settings: Settings, entropy: Callable[[int], bytes], *, configured: bool
+) -> Settings:
+    """What `serve` needs beyond the settings; ConfigError when its files cannot be written."""
+    try:
+        complete = settings if configured else with_first_app(settings, entropy)
+        return with_admin_token(complete, entropy)
+    except OSError as failed:
+        raise ConfigError("store.directory", f"{failed.filename}: {failed.strerror}") from None
 
 
 def with_first_app(settings: Settings, entropy: Callable[[int], bytes]) -> Settings:
@@ -26,9 +38,14 @@ def with_admin_token(settings: Settings, entropy: Callable[[int], bytes]) -> Set
     """Give the admin listener a token file, written on a first start, unless it has one."""
     if settings.admin.token_file is not None:
         return settings
-    token = secret_file(settings.store.directory / "admin.token", entropy)
+    token = secret_file(admin_token_file(settings), entropy)
     admin = settings.admin.model_copy(update={"token_file": token})
     return settings.model_copy(update={"admin": admin})
+
+
+def admin_token_file(settings: Settings) -> Path:
+    """Where the token of the admin listener is, or will be after a first start."""
+    return settings.admin.token_file or settings.store.directory / "admin.token"
 
 
 def secret_file(path: Path, entropy: Callable[[int], bytes]) -> Path:

@@ -4,14 +4,15 @@ Refuses to open the second before the first holds: a missing key stops the start
 """
 
 import asyncio
-from collections.abc import Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from sipis.app.accounts import Accounts, TrialProvider
 from sipis.clock import Clock
 from sipis.config import Settings
+from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.push.apns import ApnsProvider
@@ -65,11 +66,12 @@ async def open_ground(
     accounts = Accounts(settings.apps)
     policy, metrics = transport.policy(), Metrics()
     directory = settings.store.directory
-    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    vault = await asyncio.to_thread(Vault.open, settings.keys, directory, entropy=entropy)
-    closing.callback(vault.close)
-    store = await Runner.open(directory, clock)
-    closing.push_async_callback(store.close)
+    with _naming_files():
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        vault = await asyncio.to_thread(Vault.open, settings.keys, directory, entropy=entropy)
+        closing.callback(vault.close)
+        store = await Runner.open(directory, clock)
+        closing.push_async_callback(store.close)
     resolver = transport.resolver(clock=clock, policy=policy, entropy=entropy)
     return Ground(
         settings=settings,
@@ -82,6 +84,16 @@ async def open_ground(
         accounts=accounts,
         certificates=_certificates(settings),
     )
+
+
+@contextmanager
+def _naming_files() -> Iterator[None]:
+    """A file that cannot be made or opened is the operator's to mend: say which and why."""
+    try:
+        yield
+    except OSError as failed:
+        where = f"store or keys: {failed.filename}" if failed.filename else "store or keys"
+        raise ConfigError(where, failed.strerror or "cannot be used") from None
 
 
 def _certificates(settings: Settings) -> tuple[Path, ...]:

@@ -108,14 +108,23 @@ class Vault:
         `inline` works on the caller's thread instead of one of its own: for simulations.
         KeeperLocked, with no file changed, when a key file is missing, wrong or in use.
         """
-        epoch_path = settings.epoch or data_dir / "epoch"
-        slots_path = settings.slots or data_dir / "slots"
-        started = epoch_path.exists()
-        if slots_path.exists() and not started:
-            raise KeeperLocked(f"epoch slot {epoch_path}: missing, but there are key slots")
+        epoch_path, slots_path = _paths(settings, data_dir)
+        started = _has_started(epoch_path, slots_path)
         kek = load_kek(settings, data_dir, environment, needed=started, entropy=entropy)
         epoch = read_epoch(epoch_path, kek) if started else create_epoch(epoch_path, kek, entropy)
         return cls(epoch, SlotFile.open(slots_path, epoch, entropy), entropy, inline=inline)
+
+    @staticmethod
+    def check(
+        settings: KeysSettings, data_dir: Path, *, environment: Mapping[str, str] = os.environ
+    ) -> None:
+        """Whether open() would find its keys; it raises as open() does and makes nothing."""
+        epoch_path, slots_path = _paths(settings, data_dir)
+        started = _has_started(epoch_path, slots_path)
+        if started or settings.kek_file is not None:
+            kek = load_kek(settings, data_dir, environment, needed=True, entropy=os.urandom)
+        if started:
+            read_epoch(epoch_path, kek)
 
     async def admit(
         self,
@@ -255,3 +264,15 @@ class Vault:
     def _open_credential(self, sealed: SealedCredential, keys: DataKeys) -> CredentialRecord:
         place = Place(sealed.app, sealed.id, _CREDENTIAL, sealed.version)
         return records.decode_credential(place.open(keys.credential, sealed.credential))
+
+
+def _paths(settings: KeysSettings, data_dir: Path) -> tuple[Path, Path]:
+    """Where the epoch slot and the key slots are."""
+    return settings.epoch or data_dir / "epoch", settings.slots or data_dir / "slots"
+
+
+def _has_started(epoch: Path, slots: Path) -> bool:
+    """Whether this key store was made before; KeeperLocked when its root is gone."""
+    if slots.exists() and not epoch.exists():
+        raise KeeperLocked(f"epoch slot {epoch}: missing, but there are key slots")
+    return epoch.exists()

@@ -1,0 +1,101 @@
+"""What the operator's commands ask of a running server, over its admin listener.
+
+Refuses to make anything: the address and the token are those with which the server was started.
+"""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from sipis.app.first_start import admin_token_file
+from sipis.config import Settings
+from sipis.errors import ConfigError, TransportError
+
+PATIENCE = 10.0
+_INSTANCES = "/v1/admin/instances"
+
+Body = Mapping[str, Any]
+"""JSON of the admin listener, shown as it came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """An answer of the admin listener."""
+
+    status: int
+    body: Body
+
+
+class AdminClient:
+    """Asks the server that runs with these settings.
+
+    ConfigError when its token cannot be read, TransportError when it does not answer.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        host, self._port = settings.admin.host, settings.admin.port
+        self._host = f"[{host}]" if ":" in host else host
+        self._token = _token(settings)
+
+    def readiness(self) -> Said:
+        """Whether it serves, and what troubles it."""
+        return self._ask("GET", "/readyz")
+
+    def instances(self) -> Iterator[Body]:
+        """All instances, a page at a time."""
+        after: int | None = 0
+        while after is not None:
+            page = self._expect("GET", f"{_INSTANCES}?after={after}")
+            yield from page["instances"]
+            after = page["next"]
+
+    def show(self, instance: str) -> Body:
+        """One instance."""
+        return self._expect("GET", f"{_INSTANCES}/{quote(instance, safe='')}")
+
+    def delete(self, instance: str) -> Body:
+        """Destroy one instance; its receipt."""
+        return self._expect("DELETE", f"{_INSTANCES}/{quote(instance, safe='')}")
+
+    def _expect(self, method: str, path: str) -> Body:
+        said = self._ask(method, path)
+        if said.status >= 300:
+            problem = said.body.get("detail") or said.body.get("title")
+            raise TransportError(str(problem or f"the server answered {said.status}"))
+        return said.body
+
+    def _ask(self, method: str, path: str) -> Said:
+        url = f"http://{self._host}:{self._port}{path}"
+        request = urllib.request.Request(
+            url, method=method, headers={"Authorization": f"Bearer {self._token}"}
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310 - as above
+                return Said(response.status, json.load(response))
+        except urllib.error.HTTPError as refused:
+            return Said(refused.code, _problem(refused))
+        except (OSError, http.client.HTTPException, ValueError):
+            where = f"{self._host}:{self._port}"
+            raise TransportError(f"no sipis server answers at {where}") from None
+
+
+def _token(settings: Settings) -> str:
+    path = admin_token_file(settings)
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as failed:
+        problem = failed.strerror if isinstance(failed, OSError) else "is no text"
+        raise ConfigError(f"admin.token_file: {path}", problem or "cannot be read") from None
+
+
+def _problem(refused: urllib.error.HTTPError) -> Body:
+    try:
+        said = json.load(refused)
+    except ValueError:
+        return {}
+    return said if isinstance(said, dict) else {}
