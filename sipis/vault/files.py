@@ -1,10 +1,13 @@
-"""Files that must be whole or absent.
+"""Files that must be whole or absent, and files that one process alone may hold.
 
 Refuses to overwrite: a file that is there already is an error.
 """
 
+import fcntl
 import os
 from pathlib import Path
+
+from sipis.errors import KeeperLocked
 
 
 def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
@@ -21,6 +24,23 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     os.link(unfinished, path)  # fails where rename would replace
     unfinished.unlink()
     sync_directory(path.parent)
+
+
+def hold_file(path: Path, what: str) -> int:
+    """Open a file to read and write as its only holder; KeeperLocked when it cannot be.
+
+    The descriptor is the caller's to close, which ends the hold; a crash ends it as well.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except OSError as wrong:
+        raise KeeperLocked(f"{what} {path}: {wrong.strerror}") from None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise KeeperLocked(f"{what} {path}: another process holds it") from None
+    return descriptor
 
 
 def sync_directory(path: Path) -> None:

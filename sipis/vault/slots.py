@@ -1,27 +1,40 @@
 """The file of key slots: two data keys per instance, overwritten in place when it is destroyed.
 
     header 4096     magic, format, cell size, slots per segment, store
-    root table 0/1  8192 entries of 128: the wrapped segment keys, for even and odd epochs
+    root table 0/1  8192 entries of 128: the wrapped segment keys, for even and odd epochs (root.py)
     segment bodies  1024 cells of 128 each, at the place that the root entry names
 
-    entry = used 4 | place 4 | generation 8 | segment key sealed under the epoch key
     cell  = used 4 | instance 16 | both data keys sealed under the segment key
 
-The tree lets a roll of the epoch re-wrap only the root and the segments that were touched: such a
-segment moves to a fresh place under a fresh key and a higher generation, and the other root table
-points to it. Entries and cells are 128 bytes, so none straddles a disk sector: a write is whole or
-absent. A cell of zeros is free. Bodies are allocated on disk beforehand, so that a full disk stops
-an admission and never a destruction.
+Why a roll of the epoch takes old copies of this file their use, though the cells of most live
+instances stay as they are:
+
+- A copy from before a destruction holds the cell, sealed under the segment key S of that time, and
+  S, wrapped under the epoch key E of that time and perhaps earlier ones. Nothing else opens it.
+- Before the next epoch comes into force, every segment of which a cell was destroyed is moved: its
+  live cells are wrapped anew under a fresh key in a fresh place (`rekey`). So the next epoch key
+  wraps no segment key that ever wrapped a destroyed cell. (It does wrap the untouched ones; those
+  have wrapped live cells alone.) By induction that holds for every epoch key after it.
+- So S was only ever wrapped under E and older epoch keys. They lay in the epoch slot alone, which
+  is never copied and was overwritten when its successor came into force. S is out of reach.
+
+What counts as destroyed must outlive a crash: the mark of a touched segment is written to its root
+entry and synced together with the cell, before the destruction is acknowledged. A cell whose
+destruction was not acknowledged is destroyed again by whoever asked, and marks it then.
+
+Entries and cells are 128 bytes, so none straddles a disk sector: a write is whole or absent. A cell
+of zeros is free. Bodies are allocated on disk beforehand, so that a full disk stops an admission
+and never a destruction or a roll.
 
 A cell bears its instance in clear: a slot that was given away again is never destroyed for its
-former holder. Refuses to scan at start and to hold keys of instances in memory; a segment's cipher
-is kept once it was needed. Calls that write belong to the one thread of commit.py.
+former holder. Refuses to scan at start and to hold keys of instances in memory; the keys of
+segments are held. Calls that write belong to the one thread of commit.py.
 """
 
-import fcntl
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -31,25 +44,26 @@ from sipis.model import InstanceId
 from sipis.vault.allocator import SlotAllocator
 from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, OVERHEAD, Cipher, framed
 from sipis.vault.epoch import STORE_LENGTH, Epoch
-from sipis.vault.files import create_file
+from sipis.vault.files import create_file, hold_file
+from sipis.vault.places import Places
+from sipis.vault.root import CELL, MOST_SEGMENTS, TABLE_LENGTH, Root, Segment
 
-CELL: Final = 128
 SEGMENT: Final = 1024
-MOST_SEGMENTS: Final = 8192
 
 _MAGIC: Final = b"sipis slots\0"
 _FORMAT: Final = 1
 _HEADER: Final = struct.Struct(f">12sIII{STORE_LENGTH}s")
 _HEADER_LENGTH: Final = 4096
-_TABLE_LENGTH: Final = MOST_SEGMENTS * CELL
 _BODY_LENGTH: Final = SEGMENT * CELL
-_BODIES: Final = _HEADER_LENGTH + 2 * _TABLE_LENGTH
+_BODIES: Final = _HEADER_LENGTH + 2 * TABLE_LENGTH
 
 _USED: Final = 1
-_ENTRY: Final = struct.Struct(f">IIQ{KEY_LENGTH + OVERHEAD}s")
+_USED_BYTE: Final = 3
+"""Where in a cell the low byte of `used` lies."""
 _CELL: Final = struct.Struct(f">I16s{2 * KEY_LENGTH + OVERHEAD}s")
 _CELL_HEAD: Final = struct.Struct(">I16s")
 _EMPTY: Final = bytes(CELL)
+_NO_BODY: Final = bytes(_BODY_LENGTH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +74,40 @@ class DataKeys:
     content: bytes = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Segment:
-    place: int
-    generation: int
-    cipher: Cipher
-
-
 class SlotFile:
     """The opened file of key slots."""
 
-    def __init__(self, descriptor: int, epoch: Epoch, entropy: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, descriptor: int, epoch: Epoch, entropy: Callable[[int], bytes], *, made: bool
+    ) -> None:
+        self.made = made
         self._descriptor = descriptor
-        self._epoch = epoch
+        self._store = epoch.store
         self._entropy = entropy
-        self._root = Cipher(epoch.key)
-        self._table = _HEADER_LENGTH + (epoch.generation % 2) * _TABLE_LENGTH
-        self._known: dict[int, _Segment] = {}
+        self._root = self._table_of(epoch)
         self._given: set[int] | None = set()
-        self._segments, self._next_place = self._measure()
-        self._allocator = SlotAllocator(self._free_in, SEGMENT, self._segments)
+        found = self._root.read()
+        self._segments, self._touched = found.segments, found.touched
+        self._places = Places(found.places, self._reserve)
+        self._allocator = SlotAllocator(self._free_in, SEGMENT, len(self._segments))
+        with suppress(OSError):  # a disk that is full now may have room when a roll needs it
+            self._places.ensure_spare()
 
     @classmethod
     def open(cls, path: Path, epoch: Epoch, entropy: Callable[[int], bytes]) -> "SlotFile":
-        """Open or make the file; KeeperLocked when it belongs to another epoch slot or process."""
-        if not path.exists():
+        """Open or make the file; KeeperLocked when it belongs to another epoch slot or process.
+
+        `made` tells that there was none.
+        """
+        made = not path.exists()
+        if made:
             header = _HEADER.pack(_MAGIC, _FORMAT, CELL, SEGMENT, epoch.store)
             create_file(path, header.ljust(_HEADER_LENGTH, b"\0"))
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = hold_file(path, "key slots")
         try:
-            _take(descriptor, path)
             _check_header(descriptor, path, epoch)
             os.posix_fallocate(descriptor, 0, _BODIES)
-            return cls(descriptor, epoch, entropy)
+            return cls(descriptor, epoch, entropy, made=made)
         except BaseException:
             os.close(descriptor)
             raise
@@ -100,25 +115,29 @@ class SlotFile:
     @property
     def segments(self) -> int:
         """How many segments of 1024 slots there are."""
-        return self._segments
+        return len(self._segments)
+
+    @property
+    def touched(self) -> frozenset[int]:
+        """The segments of which a cell was destroyed since their key was made."""
+        return frozenset(self._touched)
 
     def read(self, slot: int, instance: InstanceId) -> DataKeys:
         """The keys of the instance that holds the slot; KeyGone when it no longer does."""
-        segment = self._segment(slot // SEGMENT)
-        used, holder, sealed = _CELL.unpack_from(self._read_cell(segment, slot))
+        segment, cell = self._cell(slot)
+        used, holder, sealed = _CELL.unpack_from(cell)
         if used != _USED or holder != bytes.fromhex(instance):
             raise KeyGone("the key of this instance was destroyed")
-        keys = segment.cipher.open(sealed, bound=self._cell_bound(slot, holder, segment))
+        keys = segment.cipher.open(sealed, bound=self._bound(slot, holder, segment))
         return DataKeys(keys[:KEY_LENGTH], keys[KEY_LENGTH:])
 
     def holds(self, slot: int, instance: InstanceId) -> bool:
         """Whether the slot still belongs to the instance."""
         try:
-            segment = self._segment(slot // SEGMENT)
+            _, cell = self._cell(slot)
         except KeyGone:
             return False
-        head = _CELL_HEAD.pack(_USED, bytes.fromhex(instance))
-        return self._read_cell(segment, slot).startswith(head)
+        return cell.startswith(_CELL_HEAD.pack(_USED, bytes.fromhex(instance)))
 
     def write(self, instance: InstanceId, keys: DataKeys) -> int:
         """Put the keys into the lowest free slot and return its number; the caller syncs."""
@@ -128,21 +147,64 @@ class SlotFile:
             slot = self._allocator.take()
             assert slot is not None
         segment = self._segment(slot // SEGMENT)
-        holder = bytes.fromhex(instance)
-        bound = self._cell_bound(slot, holder, segment)
         plain = keys.credential + keys.content
-        sealed = segment.cipher.seal(plain, nonce=self._entropy(NONCE_LENGTH), bound=bound)
-        self._write_cell(segment, slot, _CELL.pack(_USED, holder, sealed).ljust(CELL, b"\0"))
+        nonce = self._entropy(NONCE_LENGTH)
+        self._write_cell(
+            slot, self._seal_cell(slot, bytes.fromhex(instance), plain, segment, nonce)
+        )
         if self._given is not None:
             self._given.add(slot)
         return slot
 
     def erase(self, places: Sequence[tuple[int, InstanceId]]) -> None:
-        """Overwrite the cells that still belong to these instances; the caller syncs."""
+        """Overwrite the cells that still belong to these instances; the caller syncs.
+
+        Their segments are marked as touched even where a cell is gone already: who asks again
+        after a crash cannot know whether the mark became durable with the cell.
+        """
+        self._touch({slot // SEGMENT for slot, _ in places})
         for slot, instance in places:
             if self.holds(slot, instance):
-                self._write_cell(self._segment(slot // SEGMENT), slot, _EMPTY)
+                self._write_cell(slot, _EMPTY)
                 self._allocator.release(slot)
+
+    def rekey(self, number: int) -> None:
+        """Move a segment to a fresh place under a fresh key; durable on return.
+
+        What was destroyed in it stays behind under the old key. OSError: nothing has changed, or
+        all of it has.
+        """
+        old = self._segments[number]
+        if old is None:
+            self._touched.discard(number)
+            return
+        new = self._new_segment(self._places.take(), old.generation + 1)
+        try:
+            self._write_body(new, self._rewrapped(number, old, new))
+            self.sync()  # the entry must never lead to cells that a power loss takes back
+        except OSError:
+            self._places.release(new.place)
+            raise
+        self._root.put(number, new)
+        self._segments[number] = new
+        self._touched.discard(number)
+        self.sync()
+        self._places.release(old.place)
+
+    def wrap_for(self, epoch: Epoch) -> Root:
+        """Write the other root table, for the next epoch; durable on return.
+
+        Every touched segment must have been moved before.
+        """
+        assert not self._touched
+        root = self._table_of(epoch)
+        root.put_all(self._segments)
+        self.sync()
+        return root
+
+    def adopt(self, root: Root) -> None:
+        """The epoch of that table is in force."""
+        self._root = root
 
     def held(self, segment: int) -> dict[int, InstanceId]:
         """The slots in use that were not given out by this process, and whose they are."""
@@ -167,51 +229,78 @@ class SlotFile:
         """Let go of the file."""
         os.close(self._descriptor)
 
-    def _measure(self) -> tuple[int, int]:
-        """How many segments the root table names, and the first place behind all bodies."""
-        table = os.pread(self._descriptor, _TABLE_LENGTH, self._table)
-        count = table[_USED_BYTE::CELL].find(0)
-        count = MOST_SEGMENTS if count < 0 else count
-        places = (_ENTRY.unpack_from(table, i * CELL)[1] for i in range(count))
-        return count, max(places, default=-1) + 1
+    def _table_of(self, epoch: Epoch) -> Root:
+        return Root(self._descriptor, _HEADER_LENGTH, epoch, self._entropy)
 
     def _add_segment(self) -> None:
-        number, place = self._segments, self._next_place
+        number = len(self._segments)
         if number == MOST_SEGMENTS:
             raise VaultError(f"all {MOST_SEGMENTS * SEGMENT} key slots are taken")
-        self._reserve(place)
-        key = self._entropy(KEY_LENGTH)
-        bound = self._entry_bound(number, place, 1)
-        sealed = self._root.seal(key, nonce=self._entropy(NONCE_LENGTH), bound=bound)
-        entry = _ENTRY.pack(_USED, place, 1, sealed).ljust(CELL, b"\0")
-        os.pwrite(self._descriptor, entry, self._table + number * CELL)
-        self._known[number] = _Segment(place, 1, Cipher(key))
-        self._segments, self._next_place = number + 1, place + 1
-        self._allocator.grow(self._segments)
+        segment = self._new_segment(self._room_for_segment(), 1)
+        if self._body_at(segment.place) != _NO_BODY:  # left by a segment that moved away
+            self._write_body(segment, _NO_BODY)
+        self._root.put(number, segment)
+        self._segments.append(segment)
+        self._allocator.grow(len(self._segments))
 
-    def _reserve(self, place: int) -> None:
+    def _room_for_segment(self) -> int:
+        """A place, with another one left for a roll."""
         try:
-            os.posix_fallocate(self._descriptor, _BODIES + place * _BODY_LENGTH, _BODY_LENGTH)
+            place = self._places.take()
+            try:
+                self._places.ensure_spare()
+            except OSError:
+                self._places.release(place)
+                raise
         except OSError as full:
             raise VaultError(f"no room for another key segment: {full.strerror}") from None
+        return place
 
-    def _segment(self, number: int) -> _Segment:
-        known = self._known.get(number)
-        if known is None:
-            known = self._known[number] = self._open_segment(number)
-        return known
+    def _reserve(self, place: int) -> None:
+        os.posix_fallocate(self._descriptor, _BODIES + place * _BODY_LENGTH, _BODY_LENGTH)
 
-    def _open_segment(self, number: int) -> _Segment:
-        """Read a root entry; KeyGone when there is none that the epoch key opens."""
-        if not 0 <= number < self._segments:
-            raise KeyGone("no such key slot")
-        entry = os.pread(self._descriptor, CELL, self._table + number * CELL)
-        _, place, generation, sealed = _ENTRY.unpack_from(entry)
-        try:
-            key = self._root.open(sealed, bound=self._entry_bound(number, place, generation))
-        except SealBroken:
-            raise KeyGone("the key of this segment is gone") from None
-        return _Segment(place, generation, Cipher(key))
+    def _new_segment(self, place: int, generation: int) -> Segment:
+        key = self._entropy(KEY_LENGTH)
+        return Segment(place, generation, key, Cipher(key))
+
+    def _touch(self, numbers: set[int]) -> None:
+        known = {it for it in numbers if 0 <= it < len(self._segments) and self._segments[it]}
+        self._root.touch(known - self._touched)
+        self._touched |= known
+
+    def _rewrapped(self, number: int, old: Segment, new: Segment) -> bytes:
+        """The body of a segment under its new key. A cell that does not open is kept shut."""
+        body = bytearray(self._read_body(number))
+        nonces = self._entropy(SEGMENT * NONCE_LENGTH)
+        for i in range(SEGMENT):
+            used, holder, sealed = _CELL.unpack_from(body, i * CELL)
+            if used != _USED:
+                continue
+            slot, nonce = number * SEGMENT + i, nonces[i * NONCE_LENGTH : (i + 1) * NONCE_LENGTH]
+            with suppress(SealBroken):
+                plain = old.cipher.open(sealed, bound=self._bound(slot, holder, old))
+                cell = self._seal_cell(slot, holder, plain, new, nonce)
+                body[i * CELL : (i + 1) * CELL] = cell
+        return bytes(body)
+
+    def _segment(self, number: int) -> Segment:
+        """A segment in force; KeyGone when there is none, or its key did not open."""
+        segment = self._segments[number] if 0 <= number < len(self._segments) else None
+        if segment is None:
+            raise KeyGone("there is no key in this slot")
+        return segment
+
+    def _cell(self, slot: int) -> tuple[Segment, bytes]:
+        """A cell and the segment whose key it is under.
+
+        Read again when a roll moved the segment meanwhile: then its former place may be in use
+        for another one. (The loop reads while the one thread writes.)
+        """
+        while True:
+            segment = self._segment(slot // SEGMENT)
+            cell = os.pread(self._descriptor, CELL, _cell_offset(segment, slot))
+            if self._segments[slot // SEGMENT] is segment:
+                return segment, cell
 
     def _free_in(self, number: int) -> Iterator[int]:
         used = self._read_body(number)[_USED_BYTE::CELL]
@@ -220,38 +309,33 @@ class SlotFile:
     def _read_body(self, number: int) -> bytes:
         """The cells of a segment; none when its key is gone, so that no slot of it is given out."""
         try:
-            segment = self._segment(number)
+            return self._body_at(self._segment(number).place)
         except KeyGone:
             return b""
-        return os.pread(self._descriptor, _BODY_LENGTH, _BODIES + segment.place * _BODY_LENGTH)
 
-    def _read_cell(self, segment: _Segment, slot: int) -> bytes:
-        return os.pread(self._descriptor, CELL, _cell_offset(segment, slot))
+    def _body_at(self, place: int) -> bytes:
+        return os.pread(self._descriptor, _BODY_LENGTH, _BODIES + place * _BODY_LENGTH)
 
-    def _write_cell(self, segment: _Segment, slot: int, cell: bytes) -> None:
+    def _write_body(self, segment: Segment, body: bytes) -> None:
+        os.pwrite(self._descriptor, body, _BODIES + segment.place * _BODY_LENGTH)
+
+    def _write_cell(self, slot: int, cell: bytes) -> None:
+        segment = self._segment(slot // SEGMENT)
         os.pwrite(self._descriptor, cell, _cell_offset(segment, slot))
 
-    def _entry_bound(self, number: int, place: int, generation: int) -> bytes:
-        epoch = self._epoch
-        return framed("segment", epoch.store, epoch.generation, number, place, generation)
+    def _seal_cell(
+        self, slot: int, holder: bytes, plain: bytes, segment: Segment, nonce: bytes
+    ) -> bytes:
+        bound = self._bound(slot, holder, segment)
+        sealed = segment.cipher.seal(plain, nonce=nonce, bound=bound)
+        return _CELL.pack(_USED, holder, sealed).ljust(CELL, b"\0")
 
-    def _cell_bound(self, slot: int, holder: bytes, segment: _Segment) -> bytes:
-        return framed("slot", self._epoch.store, slot, holder, segment.generation)
+    def _bound(self, slot: int, holder: bytes, segment: Segment) -> bytes:
+        return framed("slot", self._store, slot, holder, segment.generation)
 
 
-_USED_BYTE: Final = 3
-"""Where, in an entry or a cell, the low byte of `used` lies."""
-
-
-def _cell_offset(segment: _Segment, slot: int) -> int:
+def _cell_offset(segment: Segment, slot: int) -> int:
     return _BODIES + segment.place * _BODY_LENGTH + (slot % SEGMENT) * CELL
-
-
-def _take(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise KeeperLocked(f"key slots {path}: another process holds them") from None
 
 
 def _check_header(descriptor: int, path: Path, epoch: Epoch) -> None:

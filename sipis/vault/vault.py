@@ -15,18 +15,18 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from sipis.config import KeysSettings
-from sipis.errors import KeeperLocked, VaultError
+from sipis.errors import KeeperLocked
 from sipis.model import Account, InstanceId, PushTarget
 from sipis.vault import records
 from sipis.vault.authorizer import OpenedAccount, digest_user
-from sipis.vault.commit import GroupCommit
 from sipis.vault.credentials import Credential, Ha1Credential, PasswordCredential, RelayLogin
 from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, keyed_hash
-from sipis.vault.epoch import Epoch, create_epoch, read_epoch
+from sipis.vault.epoch import create_epoch, read_epoch
 from sipis.vault.kek import load_kek
+from sipis.vault.keystore import KeyStore, Rolled
 from sipis.vault.place import CONTENT_SIZES, RECORD_SIZES, Place
 from sipis.vault.records import CredentialRecord, Targets
-from sipis.vault.slots import DataKeys, SlotFile
+from sipis.vault.slots import DataKeys
 
 _CREDENTIAL: Final = "account"
 _TARGETS: Final = "targets"
@@ -85,13 +85,13 @@ class SealedInstance:
 class Vault:
     """All secrets of this server."""
 
-    def __init__(
-        self, epoch: Epoch, slots: SlotFile, entropy: Callable[[int], bytes], *, inline: bool
-    ) -> None:
-        self._index_key = epoch.index_key
-        self._slots = slots
+    def __init__(self, keys: KeyStore, entropy: Callable[[int], bytes]) -> None:
+        self._index_key = keys.epoch.index_key
+        self._keys = keys
+        self._slots = keys.slots
         self._entropy = entropy
-        self._commits = GroupCommit(slots.sync, inline=inline)
+        self.on_destroyed: Callable[[], None] = _nobody
+        """Called in the loop when keys have been destroyed: a roll is due."""
 
     @classmethod
     def open(
@@ -111,8 +111,9 @@ class Vault:
         epoch_path, slots_path = _paths(settings, data_dir)
         started = _has_started(epoch_path, slots_path)
         kek = load_kek(settings, data_dir, environment, needed=started, entropy=entropy)
-        epoch = read_epoch(epoch_path, kek) if started else create_epoch(epoch_path, kek, entropy)
-        return cls(epoch, SlotFile.open(slots_path, epoch, entropy), entropy, inline=inline)
+        if not started:
+            create_epoch(epoch_path, kek, entropy)
+        return cls(KeyStore.open(epoch_path, slots_path, kek, entropy, inline=inline), entropy)
 
     @staticmethod
     def check(
@@ -185,11 +186,34 @@ class Vault:
         A slot that went to another instance meanwhile is spared.
         """
         places = [(owner.slot, owner.id) for owner in owners]
-        await self._commits.run(lambda: self._slots.erase(places))
+        await self._keys.erase(places)
+        if places:
+            self.on_destroyed()
 
     def holds(self, owner: KeyOwner) -> bool:
         """Whether the instance still has its key."""
         return self._slots.holds(owner.slot, owner.id)
+
+    @property
+    def generation(self) -> int:
+        """The number of the epoch key in force."""
+        return self._keys.epoch.generation
+
+    @property
+    def began_empty(self) -> bool:
+        """Whether there were no key slots when it was opened: the first start, or all is lost."""
+        return self._slots.made
+
+    async def roll(self) -> Rolled:
+        """Put the next epoch in force, so that no old copy opens what was destroyed until now.
+
+        VaultError when the disk fails; what is destroyed stays so, and it is to be tried again.
+        """
+        return await self._keys.roll()
+
+    async def rotate_kek(self, new: bytes) -> Rolled:
+        """Roll, and wrap the epoch under another KEK (32 bytes): the old one opens nothing more."""
+        return await self._keys.roll(new)
 
     @property
     def segments(self) -> range:
@@ -201,7 +225,7 @@ class Vault:
 
         To be compared with the rows: a key without a row is what a crash left of an admission.
         """
-        return await self._commits.run(lambda: self._slots.held(segment))
+        return await self._keys.held(segment)
 
     def end_survey(self) -> None:
         """All segments have been compared; held() is not asked again."""
@@ -235,8 +259,7 @@ class Vault:
 
     def close(self) -> None:
         """Finish what is being written and let go of the files."""
-        self._commits.close()
-        self._slots.close()
+        self._keys.close()
 
     async def _seal(
         self,
@@ -252,18 +275,16 @@ class Vault:
 
         credential = seal(_CREDENTIAL, records.encode_credential(plain[0]))
         targets = seal(_TARGETS, records.encode_targets(plain[1]))
-        slot = await self._write_key(instance, keys)
+        slot = await self._keys.write(instance, keys)
         return SealedInstance(slot, version, credential, targets)
-
-    async def _write_key(self, instance: InstanceId, keys: DataKeys) -> int:
-        try:
-            return await self._commits.run(lambda: self._slots.write(instance, keys))
-        except OSError as failure:
-            raise VaultError(f"the key slots cannot be written: {failure.strerror}") from None
 
     def _open_credential(self, sealed: SealedCredential, keys: DataKeys) -> CredentialRecord:
         place = Place(sealed.app, sealed.id, _CREDENTIAL, sealed.version)
         return records.decode_credential(place.open(keys.credential, sealed.credential))
+
+
+def _nobody() -> None:
+    """Nobody rolls: the vault of a test or a tool."""
 
 
 def _paths(settings: KeysSettings, data_dir: Path) -> tuple[Path, Path]:
