@@ -22,9 +22,38 @@ FIRST_CSEQ: Final = 1
 class DialogState(StrEnum):
     """How far a dialog has come."""
 
+    NEW = "new"
+    """No response has a To tag yet; no dialog is ever held in this state."""
     EARLY = "early"
     CONFIRMED = "confirmed"
     TERMINATED = "terminated"
+
+
+class DialogInput(StrEnum):
+    """What moves a dialog."""
+
+    PROVISIONAL = "1xx"
+    """A response of 101-199 with a To tag, received or sent."""
+    SUCCESS = "2xx"
+    """A 2xx, received or sent."""
+    REFUSAL = "3xx-6xx"
+    """A final refusal of the request that opened the dialog."""
+    END = "end"
+    """A BYE, received or sent, or the loss of the peer."""
+
+
+_S, _I = DialogState, DialogInput
+
+TABLE: Final[dict[tuple[DialogState, DialogInput], DialogState]] = {
+    (_S.NEW, _I.PROVISIONAL): _S.EARLY,
+    (_S.NEW, _I.SUCCESS): _S.CONFIRMED,
+    (_S.EARLY, _I.SUCCESS): _S.CONFIRMED,
+    (_S.EARLY, _I.REFUSAL): _S.TERMINATED,
+    (_S.EARLY, _I.END): _S.TERMINATED,
+    (_S.CONFIRMED, _I.SUCCESS): _S.CONFIRMED,
+    (_S.CONFIRMED, _I.END): _S.TERMINATED,
+}
+"""RFC 3261 12 and 13.2.2; what has no row changes nothing, so that a dialog that ended stays so."""
 
 
 @dataclass(slots=True)
@@ -105,16 +134,17 @@ class Dialog:
 
     def confirm(self, response: Response | None = None) -> None:
         """Leave the early state; a 2xx that came sets routes and target anew (13.2.2.4)."""
-        if self.state is DialogState.TERMINATED:
-            return
-        self.state = DialogState.CONFIRMED
-        if response is not None:
+        if self._hear(DialogInput.SUCCESS) and response is not None:
             self.route_set = response.record_routes[::-1]
             self.refresh_target(response)
 
+    def refuse(self) -> None:
+        """End it if it is early: the request that opened it was refused in the end (12.3)."""
+        self._hear(DialogInput.REFUSAL)
+
     def terminate(self) -> None:
         """End it: no request is made or taken any more (12.3)."""
-        self.state = DialogState.TERMINATED
+        self._hear(DialogInput.END)
 
     def request(
         self, method: str, *, headers: Iterable[tuple[str, str]] = (), body: bytes = b""
@@ -203,6 +233,13 @@ class Dialog:
         fields["state"] = DialogState(str(fields["state"]))
         return cls(**fields)  # type: ignore[arg-type]  # the names and types are those written
 
+    def _hear(self, what: DialogInput) -> bool:
+        """Follow the table; whether it has a row."""
+        state = TABLE.get((self.state, what))
+        if state is not None:
+            self.state = state
+        return state is not None
+
     def _build(
         self, method: str, cseq: int, extra: Iterable[tuple[str, str]], body: bytes
     ) -> Request:
@@ -228,7 +265,8 @@ class Dialog:
 
 
 def _state_after(response: Response) -> DialogState:
-    return DialogState.CONFIRMED if response.status >= 200 else DialogState.EARLY
+    heard = DialogInput.SUCCESS if response.status >= 200 else DialogInput.PROVISIONAL
+    return TABLE[DialogState.NEW, heard]
 
 
 def _contact_of(message: Message) -> Uri | None:

@@ -5,7 +5,7 @@ Refuses to choose between them: whoever sent the INVITE keeps one and ends the o
 
 from typing import Final
 
-from sipis.sip.dialog import Dialog, DialogState
+from sipis.sip.dialog import Dialog
 from sipis.sip.message import Request, Response
 
 MAX_DIALOGS: Final = 32
@@ -27,7 +27,8 @@ class Forks:
         header.
         """
         if response.status >= 300:
-            self._end_early()
+            for opened in self.dialogs.values():
+                opened.refuse()
             return None
         tag = response.to.tag
         if response.status == 100 or (tag is None and response.status < 200):
@@ -44,8 +45,3 @@ class Forks:
             return None
         self.dialogs[tag] = dialog = Dialog.uac(self._invite, response, secure=self._secure)
         return dialog
-
-    def _end_early(self) -> None:
-        for dialog in self.dialogs.values():
-            if dialog.state is DialogState.EARLY:
-                dialog.terminate()

@@ -19,6 +19,7 @@ _QUOTED_TEXT: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 _QUOTED: Final = re.compile(_QUOTED_TEXT, re.DOTALL)
 _VALUE: Final = re.compile(rf'(?:[^",<]++|{_QUOTED_TEXT}|<[^>]*+>)*+', re.DOTALL)
 _PIECE: Final = re.compile(rf'(?:[^";]++|{_QUOTED_TEXT})*+', re.DOTALL)
+_OPENERS: Final = ('"', "<")
 
 
 def is_token(text: str) -> bool:
@@ -76,8 +77,7 @@ def first_value(text: str) -> str:
     """The first value of a comma list, the rest unread."""
     if "," not in text:
         return text
-    match = _VALUE.match(text)
-    return text[: match.end()].strip() if match else text
+    return text[: _end(_VALUE, text, 0)].strip()
 
 
 def split_params(text: str) -> list[str]:
@@ -88,15 +88,20 @@ def split_params(text: str) -> list[str]:
 def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
     pieces: list[str] = []
     start = 0
-    while match := pattern.match(text, start):
-        end = match.end()
-        pieces.append(text[start:end])
-        if end == len(text):
-            break
-        if text[end] in '"<':
+    while start <= len(text):
+        end = _end(pattern, text, start)
+        if text.startswith(_OPENERS, end):
             raise RemoteProtocolError("unbalanced quote or angle bracket")
+        pieces.append(text[start:end])
         start = end + 1
     return pieces
+
+
+def _end(pattern: re.Pattern[str], text: str, start: int) -> int:
+    """Where a piece ends that starts here; the patterns of pieces match the empty text too."""
+    match = pattern.match(text, start)
+    assert match is not None
+    return match.end()
 
 
 def parse_hostport(text: str) -> tuple[str, int | None]:

@@ -239,9 +239,3 @@ def _never(_flow: Flow) -> bool:
 
 def _request_uri(request: Request) -> str:
     return request.uri_text
-
-
-def _is_last_hop(response: Response) -> bool:
-    """Whether the response has one Via, ours; the usual form is told without reading it."""
-    lines = response.headers.get_all("via")
-    return len(lines) == 1 and ("," not in lines[0] or len(response.vias) == 1)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
-from sipis.sip.dialog import Dialog, DialogState
+from sipis.sip.dialog import TABLE, Dialog, DialogInput, DialogState
 from sipis.sip.message import Request, Response, response_to
 
 Make = Callable[..., Request]
@@ -183,6 +183,22 @@ def test_an_ended_dialog_stays_ended(uac: Dialog) -> None:
     uac.terminate()
     uac.confirm()
     assert uac.state is DialogState.TERMINATED
+
+
+def test_a_refusal_ends_an_early_dialog_and_not_a_confirmed_one(uac: Dialog, uas: Dialog) -> None:
+    uas.refuse()
+    uac.refuse()
+    assert (uas.state, uac.state) == (DialogState.TERMINATED, DialogState.CONFIRMED)
+
+
+def test_nothing_leads_out_of_the_end_and_every_other_state_can_end() -> None:
+    assert not any(state is DialogState.TERMINATED for state, _ in TABLE)
+    for state in (DialogState.EARLY, DialogState.CONFIRMED):
+        assert TABLE[state, DialogInput.END] is DialogState.TERMINATED
+
+
+def test_every_state_of_the_table_is_reached_from_new() -> None:
+    assert {state for state, _ in TABLE} <= {DialogState.NEW, *TABLE.values()}
 
 
 def test_requests_of_the_peer_must_come_in_order(uas: Dialog, make_request: Make) -> None:

@@ -367,6 +367,17 @@ def test_a_closed_flow_fails_what_was_sent_over_it(
     assert stack.next_deadline() is None
 
 
+def test_the_ack_to_a_refusal_without_a_transaction_is_absorbed(
+    stack: Stack, make_request: Make, udp: Flow
+) -> None:
+    hopless = make_request("INVITE")
+    hopless.headers.set("Max-Forwards", "0")
+    receive(stack, hopless, udp)
+    (refusal,) = answers(stack)
+    assert refusal.status == 483
+    assert receive(stack, make_request("ACK", to_tag=refusal.to.tag), udp) == []
+
+
 def test_an_abandoned_request_is_not_repeated(stack: Stack, make_request: Make, udp: Flow) -> None:
     id_ = stack.send_request(make_request("OPTIONS"), udp, 0.0, via_host="a", via_port=None)
     sent(stack)
