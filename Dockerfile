@@ -24,7 +24,7 @@ USER sipis
 VOLUME ["/var/lib/sipis", "/var/lib/sipis-epoch"]
 WORKDIR /var/lib/sipis
 EXPOSE 8080 5060/udp 5060/tcp 5061/tcp 5070/tcp
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["sipis", "health"]
+HEALTHCHECK --interval=30s --timeout=5s --start-period=10s CMD ["sipis", "health", "--config", "/etc/sipis/sipis.toml"]
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["sipis"]
 CMD ["serve", "--config", "/etc/sipis/sipis.toml"]

@@ -20,9 +20,7 @@ from sipis.app.first_start import ready_to_serve
 from sipis.app.operator import AdminClient
 from sipis.app.serve import serve_until_stopped
 from sipis.config import Settings, load
-from sipis.demo import tell
 from sipis.errors import SipisError
-from sipis.world.stage import open_stage
 
 app = typer.Typer(
     help="A push-notification relay server that lets a SIP softphone sleep.",
@@ -62,6 +60,8 @@ def check_config(config: Config = None) -> None:
 @app.command()
 def demo() -> None:
     """Tell the story of a sleeping phone on one screen."""
+    from sipis.demo import tell  # noqa: PLC0415 - a server must not wait for the world to load
+
     raise typer.Exit(uvloop.run(tell(_stage)))
 
 
@@ -72,6 +72,8 @@ def world(
     ] = None,
 ) -> None:
     """Run a SIP provider, APNs and FCM on loopback, to develop an app against."""
+    from sipis.world.stage import open_stage  # noqa: PLC0415 - as above
+
     with suppress(KeyboardInterrupt):
         uvloop.run(open_stage(_out.print, seed))
 
