@@ -22,6 +22,9 @@ from sipis.transport.targets import Target
 
 RESUMED_SEQ: Final = 1000
 """Added to our CSeq: the numbers used since the call was written down are lost."""
+GONE: Final = 0
+"""The id of a flow that is not open any more."""
+_NOWHERE: Final = ("", 0)
 
 
 class Recovery:
@@ -65,7 +68,7 @@ class Recovery:
         try:
             origin = await self._origin(dialogs)
             pair = {side: _dialog(dialogs, side) for side in Door}
-        except (TransportError, RemoteProtocolError, KeyError, TypeError, ValueError):
+        except (RemoteProtocolError, LookupError, TypeError, ValueError):
             await self._end_lost(found, view)
             return
         subject = self._reception.subject_of(found, view.call, view.caller)
@@ -78,9 +81,11 @@ class Recovery:
         kept = dialogs["origin"]
         if not isinstance(kept, list):
             raise TypeError("not an origin")
-        transport, host, port = kept
-        target = Target(Transport(transport), str(host), int(port))
-        return await self._services.tools.sip.flow_to(target, door=Door.PROVIDER)
+        target = Target(Transport(kept[0]), str(kept[1]), int(kept[2]))
+        try:
+            return await self._services.tools.sip.flow_to(target, door=Door.PROVIDER)
+        except TransportError:  # a connection that the provider opened: its Contact leads back
+            return Flow(GONE, Door.PROVIDER, target.transport, _NOWHERE, (target.host, target.port))
 
 
 def _dialog(dialogs: Dialogs, side: Door) -> Dialog:

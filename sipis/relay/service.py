@@ -40,7 +40,9 @@ from sipis.store.runner import Store
 from sipis.vault import Vault
 
 SWEEP_EVERY: Final = 60.0
-DRAIN_STEP: Final = 0.2
+DRAIN_STEP: Final = 0.1
+LAST_WORDS: Final = 3.0
+"""Seconds for the pushes that tell phones of missed calls before the process ends."""
 
 _log = structlog.get_logger("relay")
 
@@ -101,14 +103,22 @@ class Relay:
     async def drain(self) -> None:
         """Take no new calls, and wait for the ringing ones; whoever still rings then gets 480."""
         self._reception.drain()
-        clock = self._tools.clock
-        deadline = clock.monotonic() + self._around.settings.policy.drain_timeout
+        patience = self._around.settings.policy.drain_timeout
         try:
-            while clock.monotonic() < deadline and any(one.pending for one in self._switchboard):
-                await clock.sleep(DRAIN_STEP)
+            await self._wait_while(self._anybody_rings, patience)
         finally:
             for bridge in self._switchboard:
                 bridge.feed(Event(Kind.DRAINED))
+        await self._wait_while(lambda: self._supervisor.jobs > 0, LAST_WORDS)
+
+    def _anybody_rings(self) -> bool:
+        return any(one.pending for one in self._switchboard)
+
+    async def _wait_while(self, busy: Callable[[], bool], most: float) -> None:
+        clock = self._tools.clock
+        deadline = clock.monotonic() + most
+        while clock.monotonic() < deadline and busy():
+            await clock.sleep(DRAIN_STEP)
 
     # What lifecycle and the API ask for.
 
@@ -169,6 +179,8 @@ class Relay:
         self._reception.take(event, found)
 
     async def _app_arrived(self, found: Found, binding: Binding) -> None:
+        for act in self._tools.awaited.take(found.n, self._tools.clock.monotonic()):
+            act(binding.flow)
         for bridge in self._switchboard.of_instance(found.n):
             if bridge.pending:
                 bridge.app_came(binding)

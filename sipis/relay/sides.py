@@ -98,7 +98,7 @@ class Sides:
         tools = self._tools
         ways: dict[Door, Way] = {
             Door.PROVIDER: ProviderWay(tools.sip, tools.names, tools.spawn, origin),
-            Door.APP: AppWay(tools.bindings, tools.clock, self._n, app_flow),
+            Door.APP: AppWay(tools, self._n, app_flow),
         }
         self.legs = {side: Leg(side, dialogs[side], ways[side], tools) for side in Door}
         for side, leg in self.legs.items():

@@ -4,10 +4,11 @@ Refuses state: a call's memory is in its bridge.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from sipis.clock import Clock
+from sipis.relay.awaited import Awaited
 from sipis.relay.bindings import Bindings
 from sipis.relay.headers import ALLOW
 from sipis.relay.ports import Names, Sip, Spawn
@@ -30,6 +31,7 @@ class Tools:
     spawn: Spawn
     entropy: Callable[[int], bytes]
     bindings: Bindings
+    awaited: Awaited = field(default_factory=Awaited)
     user_agent: str = "sipis"
 
     def token(self) -> str:

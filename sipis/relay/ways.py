@@ -8,20 +8,17 @@ Refuses addresses that the network policy refuses: then the INVITE's own flow ha
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
 from typing import Final, Protocol
 
-from sipis.clock import Clock
 from sipis.errors import FieldError, TransportError
-from sipis.relay.bindings import Bindings
+from sipis.relay.awaited import Use
 from sipis.relay.ports import Names, Sip, Spawn
+from sipis.relay.tools import Tools
 from sipis.sip.flow import Door, Flow
 from sipis.sip.uri import SipUri, Uri
 
 LOCATE_TIMEOUT: Final = 4.0
 MOST_WAITING: Final = 16
-
-Use = Callable[[Flow], None]
 
 
 class Way(Protocol):
@@ -37,18 +34,20 @@ class Way(Protocol):
 class AppWay:
     """To an app: the flow of its newest binding, else the one that its call came by."""
 
-    def __init__(self, bindings: Bindings, clock: Clock, n: int, flow: Flow | None) -> None:
-        self._bindings = bindings
-        self._clock = clock
+    def __init__(self, tools: Tools, n: int, flow: Flow | None) -> None:
+        self._tools = tools
         self._n = n
         self._flow = flow
 
     def use(self, act: Use) -> None:
-        """The newest flow wins at once; an app that has none is not reached."""
-        binding = self._bindings.find(self._n, self._clock.monotonic())
+        """The newest flow wins at once; an app that has none is awaited."""
+        now = self._tools.clock.monotonic()
+        binding = self._tools.bindings.find(self._n, now)
         flow = self._flow if binding is None else binding.flow
-        if flow is not None:
+        if flow is not None and self._tools.sip.is_open(flow):
             act(flow)
+        else:
+            self._tools.awaited.keep(self._n, act, now)
 
     def follow(self, next_hop: Uri) -> None:
         """An app moves by registering on a new flow, not by its Contact."""

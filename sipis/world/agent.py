@@ -132,14 +132,16 @@ class Agent:
         return again
 
     async def flow_in_dialog(self, next_hop: Uri, last: Flow) -> Flow:
-        """Where a request inside a dialog goes: its next hop on UDP, else the same connection."""
-        if last.transport.reliable or not isinstance(next_hop, SipUri):
+        """Where a request inside a dialog goes: its next hop, or the connection that is open."""
+        kept = last.transport.reliable and self.endpoint.is_open(last)
+        if kept or not isinstance(next_hop, SipUri):
             return last
         try:
             ip_address(next_hop.host)
         except ValueError:
             return last
-        return await self.flow_to(next_hop.host, next_hop.port or 5060, Transport.UDP)
+        transport = last.transport
+        return await self.flow_to(next_hop.host, next_hop.port or transport.default_port, transport)
 
     def _handle(self, event: RequestReceived | CancelReceived | AckMissing) -> None:
         if isinstance(event, AckMissing):

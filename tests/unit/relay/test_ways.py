@@ -12,6 +12,7 @@ from sipis.errors import RefusedAddress, TransportError
 from sipis.model import InstanceId
 from sipis.relay.bindings import Binding, Bindings
 from sipis.relay.ports import Names, Sip
+from sipis.relay.tools import Tools
 from sipis.relay.ways import MOST_WAITING, AppWay, ProviderWay
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.headers import NameAddr
@@ -122,14 +123,35 @@ async def test_what_waits_is_bounded() -> None:
 
 
 def test_an_app_is_reached_on_its_newest_flow() -> None:
-    clock, bindings = ManualClock(), Bindings()
-    way = AppWay(bindings, clock, 1, STREAM)
+    tools = app_tools()
+    way = AppWay(tools, 1, STREAM)
     assert used(way) == [STREAM]
     contact = NameAddr.parse("<sip:a@b>")
-    until = clock.monotonic() + 1
-    bindings.bind(Binding(1, InstanceId("0" * 32), FOUND, contact, until))
+    until = tools.clock.monotonic() + 1
+    tools.bindings.bind(Binding(1, InstanceId("0" * 32), FOUND, contact, until))
     assert used(way) == [FOUND]
 
 
-def test_an_app_without_a_flow_is_not_reached() -> None:
-    assert used(AppWay(Bindings(), ManualClock(), 1, None)) == []
+def test_what_an_app_without_a_flow_would_get_waits_for_it() -> None:
+    tools = app_tools()
+    assert used(AppWay(tools, 1, None)) == []
+    [act] = tools.awaited.take(1, tools.clock.monotonic())
+    act(FOUND)
+
+
+def test_a_flow_that_is_gone_is_not_used() -> None:
+    tools = app_tools(Net(open=False))
+    assert used(AppWay(tools, 1, STREAM)) == []
+    assert len(tools.awaited.take(1, tools.clock.monotonic())) == 1
+
+
+def app_tools(net: Net | None = None) -> Tools:
+    net = net or Net()
+    return Tools(
+        sip=cast("Sip", net),
+        names=cast("Names", net),
+        clock=ManualClock(),
+        spawn=net.spawn,
+        entropy=bytes,
+        bindings=Bindings(),
+    )
