@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := kamailio kamailio-tls-modules sip-tester baresip
 
-.PHONY: demo run test check bench lock format clean
+.PHONY: demo run test check bench docs lock format clean
 
 demo: $(READY)
 	@$(BIN)/sipis demo
@@ -25,6 +25,9 @@ check: $(READY)
 
 bench: $(READY) peers
 	@$(BIN)/python -m bench
+
+docs: $(READY)
+	@$(BIN)/python -m tools.machines
 
 format: $(READY)
 	@$(BIN)/ruff format .
