@@ -129,8 +129,8 @@ def _attempt() -> str:
               if first in steps]  # fmt: skip
     edges += [(step, "REGISTER", "waiting") for step in sorted(steps)]
     source = (
-        "What a response to a REGISTER leads to while there is something left to try, and when there "
-        "is not. Code: `sipis/registrant/attempt.py`."
+        "What a response to a REGISTER leads to while something is left to try, and when nothing "
+        "is. Code: `sipis/registrant/attempt.py`."
     )
     columns = ("response", "meaning", "first", "when it comes again")
     return _section("Attempt", source, edges, columns, rows)
