@@ -1,16 +1,23 @@
-"""The receipt of a deletion: which commitment, why, in which minute.
+"""The receipt of a deletion: which commitment, why, in which minute, and what proves it.
 
 Refuses finer times and any word that is not in its list of reasons: a receipt may be published.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 from sipis.model import DeletionReason
 
 UNSIGNED: Final = "unsigned"
-"""Stands in the place of a signature where no log vouches for the receipt."""
+"""The key is destroyed; the log has not been told yet (a full disk)."""
+
+PENDING: Final = "pending"
+"""The log has been told; its signature follows."""
+
+SIGNED: Final = "signed"
+"""The proof is complete."""
+
 _MINUTE: Final = 60
 
 
@@ -23,9 +30,13 @@ class Receipt:
     destroyed_at: int
     """Unix seconds, a whole minute."""
     signature: str = UNSIGNED
+    leaf: str = field(default="", repr=False)
+    """The line of the log that tells of it."""
+    proof: str = field(default="", repr=False)
+    """The whole receipt in the tlog-proof format of C2SP, checked without us."""
 
     def as_json(self) -> dict[str, str]:
-        """The receipt as the API shows it."""
+        """What the store keeps of it; the proof is made anew when it is asked for."""
         moment = datetime.fromtimestamp(self.destroyed_at, UTC)
         return {
             "commitment": self.commitment.hex(),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sipis.audit import Opening, new_opening
+from sipis.audit import Opening, chronicle, leaf, new_opening
 from sipis.errors import SipisError
 from sipis.lifecycle import bearer, intake
 from sipis.lifecycle.destruction import Destruction
@@ -187,6 +187,7 @@ class Admission:
 
 def _insert(conn: sqlite3.Connection, new: NewInstance) -> InstanceRow:
     n = instances.insert(conn, new)
+    chronicle.append(conn, [leaf.created(new.commitment, new.created_at, new.expires_at)])
     row = lookup.by_n(conn, n, new.created_at)
     assert row is not None
     return row

@@ -2,7 +2,7 @@
 
     stop REGISTERs, write the last words   what the key is still needed for
     destroy the keys, durably              from here on nobody opens the records
-    erase the rows, leave the traces       receipt, tombstone, Contact for late calls
+    erase the rows, leave the traces       leaf of the log, tombstone, Contact for late calls
     empty the logs of the database         no copy of the rows remains in our files
     give out the receipt, send the words   un-REGISTER, a push that it has expired
 
@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from sipis.audit import Receipt, receipt_for
+from sipis.audit import Receipt, chronicle, leaf, receipt_for
 from sipis.errors import StoreError
 from sipis.lifecycle.herald import Herald, Message
 from sipis.lifecycle.means import Means
@@ -67,11 +67,19 @@ class _End:
     n: int
     receipt: Receipt
     slot: OwedSlot
+    moment: float
+    epoch: int
 
     @classmethod
-    def of(cls, doomed: Doomed, reason: DeletionReason, moment: float) -> "_End":
+    def of(cls, doomed: Doomed, reason: DeletionReason, moment: float, epoch: int) -> "_End":
         receipt = receipt_for(doomed.commitment, reason, moment)
-        return cls(doomed.n, receipt, OwedSlot(doomed.slot, doomed.id))
+        return cls(doomed.n, receipt, OwedSlot(doomed.slot, doomed.id), moment, epoch)
+
+    def leaf(self, erased: Erased) -> leaf.Leaf:
+        """What the log says of it."""
+        return leaf.destroyed(
+            erased.commitment, self.receipt.reason, self.moment, erased.expires_at, self.epoch
+        )
 
     @property
     def erasure(self) -> Erasure:
@@ -126,11 +134,11 @@ class Destruction:
         for listener in self._means.on_ended:
             for one in doomed:
                 listener(one.n)
-        moment = self._means.calendar.now()
+        moment, epoch = self._means.calendar.now(), self._means.vault.generation
         deleted: list[Deleted] = []
         for first in range(0, len(doomed), ROWS_AT_ONCE):
             batch = doomed[first : first + ROWS_AT_ONCE]
-            ends = [_End.of(one, reason, moment) for one in batch]
+            ends = [_End.of(one, reason, moment, epoch) for one in batch]
             # Queued together, both are done in one turn of the database's writer.
             erased, _ = await asyncio.gather(self._erase(ends), self._empty_logs())
             deleted += [await self._deleted(end, erased) for end in ends]
@@ -224,7 +232,9 @@ def read_receipt(stored: receipts.Receipt) -> Receipt:
 
 
 def _erase_rows(conn: sqlite3.Connection, batch: Sequence[_End], ttl: float) -> list[Erased]:
-    """Erase, and note in the same transaction which of the owed keys are destroyed already."""
+    """Erase, tell the log, and note which of the owed keys are gone already: all or nothing."""
     erased = erasure.erase(conn, [end.erasure for end in batch], tombstone_ttl=ttl)
+    ends = {end.n: end for end in batch}
+    chronicle.append(conn, [ends[one.n].leaf(one) for one in erased])
     slots.destroyed(conn, [end.slot for end in batch])
     return erased

@@ -6,6 +6,7 @@ Refuses implementations: the composition root hands them in.
 from collections.abc import Sequence
 from typing import Protocol
 
+from sipis.audit import Receipt
 from sipis.push.provider import AddressedTarget, Notification
 from sipis.registrant.farewell import Farewell
 
@@ -63,3 +64,18 @@ class HostPolicy(Protocol):
 
     def check_name(self, host: str) -> None:
         """Pass a host as an app may write it; FieldError for all others."""
+
+
+class Notary(Protocol):
+    """Who adds the proof to a receipt."""
+
+    async def vouch(self, receipt: Receipt) -> Receipt:
+        """The receipt with its proof, or with what there is of it so far; never raises."""
+
+
+class NoNotary:
+    """Nobody signs: receipts stay as they are."""
+
+    async def vouch(self, receipt: Receipt) -> Receipt:
+        """The receipt, unsigned."""
+        return receipt

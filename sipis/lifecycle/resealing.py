@@ -8,9 +8,11 @@ Refuses an instance that has ended meanwhile: its new key is destroyed at once.
 import sqlite3
 from collections.abc import Callable, Sequence
 
+from sipis.audit import chronicle, leaf
+from sipis.audit.leaf import Leaf
 from sipis.errors import KeyGone, SealBroken, SipisError
 from sipis.lifecycle.means import Holder, Means
-from sipis.model import Account
+from sipis.model import Account, DeletionReason
 from sipis.store import instances, lookup, slots
 from sipis.store.instances import Replacement
 from sipis.store.lookup import InstanceRow, Sealed
@@ -70,7 +72,8 @@ class Resealing:
     ) -> InstanceRow | None:
         now = self._means.calendar.now()
         try:
-            row = await self._means.store.write(_replace, old.n, replacement, now)
+            epoch = self._means.vault.generation
+            row = await self._means.store.write(_replace, old.n, replacement, now, epoch)
         except SipisError:
             await self._means.vault.destroy([Holder(old.id, old.app, new.slot)])
             raise
@@ -86,5 +89,19 @@ def keeping(sealed: SealedInstance) -> Replacement:
     return Replacement(sealed.slot, sealed.version, sealed.credential, sealed.targets)
 
 
-def _replace(conn: sqlite3.Connection, n: int, new: Replacement, now: float) -> InstanceRow | None:
-    return lookup.by_n(conn, n, now) if instances.replace(conn, n, new, now) else None
+def _replace(
+    conn: sqlite3.Connection, n: int, new: Replacement, now: float, epoch: int
+) -> InstanceRow | None:
+    before = lookup.by_n(conn, n, now)
+    if before is None or not instances.replace(conn, n, new, now):
+        return None
+    if new.commitment is not None:
+        chronicle.append(conn, _renamed(before, new.commitment, now, epoch))
+    return lookup.by_n(conn, n, now)
+
+
+def _renamed(before: InstanceRow, commitment: bytes, now: float, epoch: int) -> list[Leaf]:
+    """One commitment ends and another begins; the slot of the old one is owed its destruction."""
+    deadline = before.expires_at
+    ended = leaf.destroyed(before.commitment, DeletionReason.REPLACED, now, deadline, epoch)
+    return [ended, leaf.created(commitment, now, deadline)]

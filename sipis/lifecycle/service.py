@@ -7,6 +7,7 @@ Refuses to tell unknown instances from wrong secrets: both are None, after the s
 import os
 import sqlite3
 from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import structlog
@@ -35,7 +36,14 @@ from sipis.lifecycle.orders import (
     TooManyAttempts,
 )
 from sipis.lifecycle.patience import to_the_end
-from sipis.lifecycle.ports import Announcer, HostPolicy, Registrations, Report
+from sipis.lifecycle.ports import (
+    Announcer,
+    HostPolicy,
+    NoNotary,
+    Notary,
+    Registrations,
+    Report,
+)
 from sipis.lifecycle.proof import Proof
 from sipis.lifecycle.reaper import Reaper
 from sipis.lifecycle.recovery import Recovery
@@ -79,11 +87,13 @@ class Lifecycle:
         metrics: Metrics,
         entropy: Callable[[int], bytes] = os.urandom,
         node: str = "",
+        notary: Notary | None = None,
     ) -> None:
         jobs = Supervisor("lifecycle", clock)
         means = Means(
             store, vault, clock, Calendar(clock), settings, policy, metrics, jobs, entropy, node
         )
+        self._notary = notary or NoNotary()
         self._means = means
         self._herald = Herald(means)
         self._destruction = Destruction(means, self._herald)
@@ -178,7 +188,7 @@ class Lifecycle:
     async def receipt(self, commitment: bytes) -> Receipt | None:
         """The receipt of a deletion, whatever its reason."""
         stored = await self._means.store.read(receipts.get, commitment)
-        return None if stored is None else read_receipt(stored)
+        return None if stored is None else await self._notary.vouch(read_receipt(stored))
 
     async def export(self, row: InstanceRow) -> Export | None:
         """All that is held about an instance; None when it has ended."""
@@ -240,16 +250,17 @@ class Lifecycle:
 
     async def _end(self, row: InstanceRow, reason: DeletionReason) -> Deleted:
         began = self._means.clock.monotonic()
-        deleted = await self._to_the_end("delete", self._destruction.destroy([row], reason))
+        (deleted,) = await self._to_the_end("delete", self._destruction.destroy([row], reason))
+        vouched = replace(deleted, receipt=await self._notary.vouch(deleted.receipt))
         self._means.metrics.observe("delete_seconds", self._means.clock.monotonic() - began)
-        return deleted[0]
+        return vouched
 
     async def _ended_before(self, id: str, secret: str) -> Deleted | None:  # noqa: A002
         now = self._means.calendar.now()
         found = await self._means.store.read(_grave, id, now)
         if found is None or not bearer.matches(secret, found[0].secret_hash):
             return None
-        return Deleted(read_receipt(found[1]))
+        return Deleted(await self._notary.vouch(read_receipt(found[1])))
 
     async def _to_the_end(self, name: str, work: Coroutine[object, object, T]) -> T:
         return await to_the_end(self._means.jobs, name, work)

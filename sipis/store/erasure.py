@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sipis.model import InstanceId
 from sipis.store import apps, gone, receipts, records, registrars, slots
-from sipis.store.columns import narrow, unpack_hex
+from sipis.store.columns import narrow, to_seconds, unpack_hex
 from sipis.store.gone import Tombstone
 from sipis.store.receipts import Receipt
 from sipis.store.records import Kind
@@ -25,11 +25,13 @@ class Erasure:
 
 @dataclass(frozen=True, slots=True)
 class Erased:
-    """What was erased and which key slot is owed its destruction."""
+    """What was erased, which key slot is owed its destruction, and what the log will say of it."""
 
     n: int
     id: InstanceId
     slot: int
+    commitment: bytes
+    expires_at: float
 
 
 def erase(
@@ -55,7 +57,8 @@ def _erase(conn: sqlite3.Connection, one: Erasure, tombstone_ttl: float) -> Eras
     _leave_traces(conn, row, instance, one.receipt, tombstone_ttl)
     slots.owe(conn, row["slot"], instance)
     _remove(conn, row)
-    return Erased(one.n, instance, narrow(row["slot"]))
+    deadline = to_seconds(row["expires_at"])
+    return Erased(one.n, instance, narrow(row["slot"]), row["commitment"], deadline)
 
 
 def _leave_traces(

@@ -1,4 +1,4 @@
-"""Private keys of the push services: who needs a signature gets a Signer, never the key.
+"""Private keys of push services and of the log: who needs a signature gets a Signer, never the key.
 
 Refuses to lose a working key: a file that was changed into something unreadable is reported, and
 the key read before stays in use until the file is right again.
@@ -7,13 +7,14 @@ the key read before stays in use until the file is right again.
 import json
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import structlog
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sipis.errors import ConfigError
@@ -92,6 +93,56 @@ class ApnsSigner(_KeyFile[ec.EllipticCurvePrivateKey]):
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.curve.name != "secp256r1":
             raise ValueError("not a P-256 key")
         return key
+
+
+class LogSigner(_KeyFile[ed25519.Ed25519PrivateKey]):
+    """Ed25519 (RFC 8032) with the key of the transparency log, a PEM file."""
+
+    @property
+    def public_key(self) -> bytes:
+        """The public key, 32 bytes."""
+        return self._key().public_key().public_bytes_raw()
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte signature."""
+        return self._key().sign(message)
+
+    def _key(self) -> ed25519.Ed25519PrivateKey:
+        """The key read at the start: another one must be announced in the log first."""
+        return self._current
+
+    def _parse(self, content: bytes) -> ed25519.Ed25519PrivateKey:
+        key = serialization.load_pem_private_key(content, password=None)
+        if not isinstance(key, ed25519.Ed25519PrivateKey):
+            raise TypeError("not an Ed25519 key")
+        return key
+
+
+def create_log_key(path: Path, entropy: Callable[[int], bytes]) -> None:
+    """Write a new key of the log, readable by its owner alone; one that exists stays."""
+    key = ed25519.Ed25519PrivateKey.from_private_bytes(entropy(32))
+    pem = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def verify_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:
+    """Whether a signature is right; False also for what is no key."""
+    try:
+        ed25519.Ed25519PublicKey.from_public_bytes(public_key).verify(signature, message)
+    except (InvalidSignature, ValueError):
+        return False
+    return True
 
 
 class _ServiceAccount:

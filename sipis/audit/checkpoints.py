@@ -1,0 +1,78 @@
+"""The folder of signed checkpoints: one file a day to publish, and the newest one signed at all.
+
+The folder is outside of the database on purpose: when an older database is restored, the newest
+checkpoint shows that leaves were lost. Refuses to rewrite: a day's file only grows.
+"""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from sipis.audit.note import Checkpoint, read_own
+
+NEWEST: Final = "newest"
+SUFFIX: Final = ".checkpoints"
+
+
+class Checkpoints:
+    """Checkpoints on disk; every method may block for as long as the disk takes."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def note(self, checkpoint: Checkpoint) -> None:
+        """Remember that this was signed, before anybody is given it. OSError when impossible."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fresh = self._folder / f"{NEWEST}.new"
+        fresh.write_text(checkpoint.text, encoding="utf-8")
+        fresh.replace(self._folder / NEWEST)
+
+    def newest(self) -> tuple[str, Checkpoint] | None:
+        """Origin and checkpoint signed last; None before the first, ValueError for a broken file.
+
+        The note is not flushed at each signature: after a power loss the published may be newer.
+        """
+        known = [it for it in (self._noted(), self._last_published()) if it is not None]
+        return max(known, key=lambda it: it[1].head.size, default=None)
+
+    def publish(self, checkpoint: Checkpoint, day: str) -> None:
+        """Add to the file of that day, durably."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self._folder / f"{day}{SUFFIX}").open("a", encoding="utf-8") as file:
+            file.write(checkpoint.text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def published(self, day: str) -> str:
+        """All that was published on that day, an empty line after each; empty: nothing."""
+        path = self._folder / f"{day}{SUFFIX}"
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def days(self) -> list[str]:
+        """The days with published checkpoints, in order."""
+        return sorted(it.name.removesuffix(SUFFIX) for it in self._folder.glob(f"*{SUFFIX}"))
+
+    def drop(self, before: str) -> None:
+        """Remove the files of days before that one."""
+        for day in self.days():
+            if day < before:
+                (self._folder / f"{day}{SUFFIX}").unlink()
+
+    def _noted(self) -> tuple[str, Checkpoint] | None:
+        path = self._folder / NEWEST
+        return read_own(path.read_text(encoding="utf-8")) if path.exists() else None
+
+    def _last_published(self) -> tuple[str, Checkpoint] | None:
+        days = self.days()
+        found = split(self.published(days[-1])) if days else []
+        return read_own(found[-1]) if found else None
+
+
+def split(text: str) -> list[str]:
+    """The checkpoints of a file, each a note of its own; what a crash cut off is left out."""
+    parts = text.split("\n\n")
+    return [
+        f"{body}\n\n{signatures}\n"
+        for body, signatures in zip(parts[0::2], parts[1::2], strict=False)
+        if signatures
+    ]

@@ -1,0 +1,73 @@
+"""The command of the verifier. Refuses to exit with 0 unless everything holds."""
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from .export import verify_folder
+from .forms import Unproven, read_checkpoints, read_keys
+from .receipt import Proven, commitment_of, verify_receipt
+from .rules import Report, lateness_class
+
+
+def told(report: Report) -> Iterator[str]:
+    """The report as lines for a person."""
+    yield f"leaves        {report.leaves}, checkpoints {report.checkpoints}"
+    yield f"live          {report.live}"
+    yield f"events        {_counted(report.kinds)}"
+    yield f"destroyed     {_counted(report.reasons)}"
+    yield f"lateness      {_counted(report.lateness)}"
+    yield from (f"notice        {it}" for it in report.notices)
+    yield from (f"FINDING       {it}" for it in report.findings)
+    yield "NOT PROVEN" if report.findings else "everything holds"
+
+
+def told_receipt(proven: Proven) -> Iterator[str]:
+    """A proven deletion as lines for a person."""
+    leaf, checkpoint = proven.leaf, proven.checkpoint
+    yield f"commitment    {leaf['c']}"
+    yield f"destroyed     {leaf['minute']}, reason {leaf['reason']}"
+    yield f"deadline      {leaf['deadline']}, {lateness_class(leaf['lateness'])}"
+    yield f"log           {checkpoint.origin}, leaf {leaf['seq']} of {checkpoint.size}"
+    yield "the receipt holds"
+
+
+def _counted(counter: Counter[str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counter.most_common()) or "none"
+
+
+def run(
+    what: Path, key: Path | None, *, opening: str = "", kept: Path | None = None
+) -> tuple[bool, list[str]]:
+    """Check a receipt or a folder; whether it holds, and what to tell. OSError, Unproven."""
+    keys = read_keys((key or what / "keys").read_text("utf-8"))
+    if what.is_dir():
+        before = read_checkpoints(kept.read_text("utf-8")) if kept else []
+        report = verify_folder(what, keys, before)
+        return not report.findings, list(told(report))
+    proven = verify_receipt(what.read_text("utf-8"), keys)
+    if opening and commitment_of(*opening.split(":", 1)) != proven.leaf["c"]:
+        raise Unproven("the receipt is about another instance than this opening")
+    return True, list(told_receipt(proven))
+
+
+def main() -> int:
+    """Run from the command line; 0 when everything holds."""
+    parser = argparse.ArgumentParser(description="Check receipts and exports of the log.")
+    parser.add_argument("what", type=Path, help="a receipt, or the folder of an export")
+    parser.add_argument("--key", type=Path, help="verifier keys; of a folder: its file `keys`")
+    parser.add_argument("--opening", default="", help="INSTANCE:SALT as the app was given them")
+    parser.add_argument("--kept", type=Path, help="checkpoints kept from an earlier visit")
+    given = parser.parse_args()
+    try:
+        holds, lines = run(given.what, given.key, opening=given.opening, kept=given.kept)
+    except (Unproven, OSError, ValueError) as wrong:
+        holds, lines = False, [f"FINDING       {wrong}", "NOT PROVEN"]
+    sys.stdout.write("\n".join(lines) + "\n")
+    return 0 if holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""The promises of a log, leaf by leaf: instances end in time, epochs rise, censuses are right.
+
+Refuses to stop at the first breach: all of them are told.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from .forms import Leaf, seconds
+
+GRACE = 60
+"""Seconds that a destruction may come after its deadline."""
+SLACK = 120
+"""Seconds that two moments told in whole minutes, and the time of a roll, may add."""
+
+
+@dataclass
+class Report:
+    """What an export shows. Empty findings: everything holds."""
+
+    findings: list[str] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    leaves: int = 0
+    live: int = 0
+    checkpoints: int = 0
+    kinds: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    lateness: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """In seconds: how old an epoch key may get, how soon it rolls, how often canaries are due."""
+
+    epoch: int = 3600
+    roll: int = 60
+    canary: int = 3600
+
+
+class Rules:
+    """Reads the leaves in order and notes what breaks a promise."""
+
+    def __init__(self, report: Report, limits: Limits) -> None:
+        self._report = report
+        self._limits = limits
+        self._open: dict[str, str] = {}
+        self._base: int | None = 0
+        self._epoch = 0
+        self._since: dict[str, int] = {}
+        self._unrolled: list[tuple[int, int]] = []
+        self._now = 0
+        self.lost: list[tuple[int, bytes]] = []
+
+    def dropped(self) -> None:
+        """A leaf of which only the hash is left: what it said is unknown from here on."""
+        self._base = None
+
+    def read(self, leaf: Leaf) -> None:
+        """Take the next leaf."""
+        self._report.kinds[leaf["type"]] += 1
+        self._now = max(self._now, seconds(leaf["minute"]))
+        self._since.setdefault("epoch", self._now)
+        self._since.setdefault("canary", self._now)
+        getattr(self, f"_{leaf['type']}")(leaf)
+
+    def finish(self) -> None:
+        """Nothing follows: tell what should have ended by now."""
+        for deadline in self._open.values():
+            if seconds(deadline) + GRACE + SLACK < self._now:
+                self._find(f"an instance due at {deadline} was never destroyed")
+        self._due("epoch", self._limits.epoch, "the epoch key was not rolled")
+        self._due("canary", self._limits.canary, "no canary was planted")
+        self._rolls_owed(self._now)
+        self._report.live = len(self._open)
+
+    def _create(self, leaf: Leaf) -> None:
+        if leaf["c"] in self._open:
+            self._find(f"leaf {leaf['seq']}: this instance lives already")
+        self._open[leaf["c"]] = leaf["deadline"]
+
+    def _refresh(self, leaf: Leaf) -> None:
+        deadline = self._open.get(leaf["c"])
+        if deadline is None and self._base is not None:
+            self._find(f"leaf {leaf['seq']}: refreshes an instance that does not live")
+        if deadline is not None and seconds(leaf["minute"]) > seconds(deadline) + GRACE:
+            self._find(f"leaf {leaf['seq']}: refreshed after its deadline")
+        self._open[leaf["c"]] = leaf["deadline"]
+
+    def _destroyed(self, leaf: Leaf) -> None:
+        seq, late = leaf["seq"], leaf["lateness"]
+        self._report.reasons[leaf["reason"]] += 1
+        self._report.lateness[lateness_class(late)] += 1
+        deadline = self._open.pop(leaf["c"], None)
+        if deadline is None and self._base is not None:
+            self._find(f"leaf {seq}: ends an instance that does not live")
+        if deadline not in {None, leaf["deadline"]}:
+            self._find(f"leaf {seq}: its deadline was {deadline}")
+        after = seconds(leaf["minute"]) - seconds(leaf["deadline"])
+        if late > GRACE or after > GRACE or late > max(0, after) + GRACE:
+            self._find(f"leaf {seq}: destroyed {max(late, after)} s after its deadline")
+        self._unrolled.append((seconds(leaf["minute"]), leaf["epoch_before"]))
+
+    def _epoch_rolled(self, leaf: Leaf) -> None:
+        before, after = leaf["epoch_before"], leaf["epoch_after"]
+        if not self._epoch <= before < after:
+            self._find(f"leaf {leaf['seq']}: the epoch does not rise")
+        self._due("epoch", self._limits.epoch, "the epoch key was too old")
+        moment = seconds(leaf["minute"])
+        self._rolls_owed(moment)
+        self._unrolled = [it for it in self._unrolled if it[1] >= after]
+        self._epoch, self._since["epoch"] = after, moment
+
+    def _rolls_owed(self, moment: int) -> None:
+        late = [it for it, _ in self._unrolled if moment - it > self._limits.roll + SLACK]
+        if late:
+            self._find(f"{len(late)} deletions were not followed by a roll in time")
+
+    def _census(self, leaf: Leaf) -> None:
+        if self._base is None:
+            self._base = leaf["count"] - len(self._open)
+        elif self._base + len(self._open) != leaf["count"]:
+            live = self._base + len(self._open)
+            self._find(f"leaf {leaf['seq']}: {leaf['count']} live, the log says {live}")
+
+    def _canary_ok(self, leaf: Leaf) -> None:
+        self._due("canary", self._limits.canary, "a canary was late")
+        self._since["canary"] = seconds(leaf["minute"])
+
+    def _canary_fail(self, leaf: Leaf) -> None:
+        self._find(f"leaf {leaf['seq']}: a canary left {leaf['count']} traces")
+        self._canary_ok(leaf)
+
+    def _config(self, leaf: Leaf) -> None:
+        """Time stands still while the server does not run."""
+        if leaf["notice"] == "started":
+            self._since = dict.fromkeys(self._since, seconds(leaf["minute"]))
+            self._unrolled = [(max(it, self._now), epoch) for it, epoch in self._unrolled]
+        else:
+            self._report.notices.append(f"leaf {leaf['seq']}: {leaf['notice']}")
+
+    def _restore(self, leaf: Leaf) -> None:
+        self._report.notices.append(f"leaf {leaf['seq']}: an older database was restored")
+        if "c" in leaf:
+            self.lost.append((leaf["count"], bytes.fromhex(leaf["c"])))
+            self._base = None
+
+    def _keyloss(self, leaf: Leaf) -> None:
+        self._report.notices.append(f"leaf {leaf['seq']}: keys of {leaf['count']} rows were lost")
+
+    def _log_key(self, leaf: Leaf) -> None:
+        if leaf["seq"]:
+            self._report.notices.append(f"leaf {leaf['seq']}: another key signs from here on")
+
+    def _due(self, what: str, limit: int, text: str) -> None:
+        passed = self._now - self._since.get(what, self._now)
+        if passed > limit + SLACK:
+            self._find(f"{text} for {passed // 60} minutes")
+
+    def _find(self, text: str) -> None:
+        self._report.findings.append(text)
+
+
+def lateness_class(late: int) -> str:
+    """Into which class of the histogram a lateness in seconds falls."""
+    limits = ((0, "in time"), (1, "1 s"), (5, "2-5 s"), (60, "6-60 s"))
+    return next((name for limit, name in limits if late <= limit), "over 60 s")
