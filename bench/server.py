@@ -80,6 +80,7 @@ class Server:
                 "app_listeners": ["tcp:127.0.0.1:0"],
             },
             "store": {"directory": str(self.data)},
+            "keys": {"allow_copy_on_write": True},
             "network": {"allow": ["127.0.0.0/8"]},
             "log": {"level": "warning"},
             f"apps.{APP}": {"trial": True},

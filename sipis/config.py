@@ -74,17 +74,24 @@ class SipSettings(_Section):
 
 
 class StoreSettings(_Section):
-    """Where the database files are."""
+    """Where the database files are, and which folders are backed up or replicated."""
 
     directory: Path = Path("data")
+    backup_folders: tuple[Path, ...] = ()
 
 
 class KeysSettings(_Section):
-    """Where the key-encryption key, the epoch slot and the key slots are (default: the store)."""
+    """Where the key-encryption key, the epoch slot and the key slots are (default: the store).
+
+    `roll_after_delete` and `roll_every` bound the life of an epoch key.
+    """
 
     kek_file: Path | None = None
     epoch: Path | None = None
     slots: Path | None = None
+    roll_after_delete: Seconds = 60.0
+    roll_every: Seconds = 3600.0
+    allow_copy_on_write: bool = False
 
 
 class PolicySettings(_Section):
@@ -246,6 +253,7 @@ _LISTS = frozenset(
         "relay_algorithms",
         "relay_uris",
         "nameservers",
+        "backup_folders",
         "allow",
     }
 )

@@ -80,6 +80,7 @@ def _settings(folder: Path, stage: Stage) -> Settings:
             "app_listeners": ["tcp:127.0.0.1:0"],
         },
         "store": {"directory": str(folder / "server")},
+        "keys": {"allow_copy_on_write": True},  # they live as long as the story
         "network": {"allow": ["127.0.0.0/8"]},
         "apps": {APP: {"key_files": [str(key)], **stage.settings()}},
     })  # fmt: skip

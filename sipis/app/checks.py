@@ -14,6 +14,7 @@ from sipis.errors import SipisError
 from sipis.transport.reachable import reachability_warnings
 from sipis.transport.settings import TransportSettings
 from sipis.vault import Vault
+from sipis.vault.medium import check_media, media_warnings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ def _errors(settings: Settings) -> Iterator[str]:
         lambda: server_context(settings.api),
         lambda: AppKeys(settings.apps),
         lambda: Accounts(settings.apps),
+        lambda: check_media(settings),
         lambda: Vault.check(settings.keys, settings.store.directory),
         lambda: _admin_token(settings),
     )
@@ -70,7 +72,4 @@ def _warnings(settings: Settings) -> Iterator[str]:
             yield f"apps.{name}.require_verification: pushes go to tokens that nobody proved"
     if not settings.apps:
         yield "apps: no app is configured, nobody can enable an instance"
-    if settings.keys.epoch is None:
-        yield "keys.epoch: the epoch slot lies beside the database; keep it out of every backup"
-    if settings.keys.kek_file is None:
-        yield "keys.kek_file: the key-encryption key lies beside what it encrypts"
+    yield from media_warnings(settings)

@@ -26,12 +26,16 @@ def ready_to_serve(
 
 
 def with_first_app(settings: Settings, entropy: Callable[[int], bytes]) -> Settings:
-    """Add an app for trying the API, unless there is one; its key is written on a first start."""
+    """Add an app for trying the API, unless there is one; its key is written on a first start.
+
+    Whoever tries it may do so in a container without a volume, on copy-on-write.
+    """
     if settings.apps:
         return settings
     key = secret_file(settings.store.directory / "app.key", entropy)
     app = AppSettings(key_files=(key,), trial=True, require_verification=False)
-    return settings.model_copy(update={"apps": {FIRST_APP: app}})
+    keys = settings.keys.model_copy(update={"allow_copy_on_write": True})
+    return settings.model_copy(update={"apps": {FIRST_APP: app}, "keys": keys})
 
 
 def with_admin_token(settings: Settings, entropy: Callable[[int], bytes]) -> Settings:

@@ -23,6 +23,7 @@ from sipis.transport.endpoint import Endpoint
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.resolver import Resolver
 from sipis.transport.settings import TransportSettings
+from sipis.vault.medium import check_media
 from sipis.vault.vault import Vault
 
 
@@ -66,6 +67,7 @@ async def open_ground(
     accounts = Accounts(settings.apps)
     policy, metrics = transport.policy(), Metrics()
     directory = settings.store.directory
+    check_media(settings)
     with _naming_files():
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         vault = await asyncio.to_thread(Vault.open, settings.keys, directory, entropy=entropy)

@@ -13,6 +13,7 @@ from sipis.app.first_start import FIRST_APP
 from sipis.app.server import Server
 from sipis.config import Settings
 from sipis.observe.log import set_up
+from sipis.vault.medium import media_warnings
 from sipis.vault.process import harden
 
 _log = structlog.get_logger("app")
@@ -22,6 +23,8 @@ async def serve_until_stopped(settings: Settings, announce: Callable[[str], None
     """Serve until SIGTERM or SIGINT, then let ringing calls end; SipisError: it cannot start."""
     set_up(settings.log)
     _log.info("process hardened", unprotected="; ".join(harden().unprotected))
+    for warning in media_warnings(settings):
+        _log.warning("keys unprotected", problem=warning)
     stop, hurry = asyncio.Event(), asyncio.Event()
     _on_signals(stop, hurry)
     async with Server(settings) as server:

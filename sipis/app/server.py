@@ -30,6 +30,7 @@ from sipis.registrant.dispatch import Rooms
 from sipis.registrant.engine import Registrant
 from sipis.relay.service import Relay, Surroundings
 from sipis.sip.flow import Door, Transport
+from sipis.vault.roller import Roller
 
 _log = structlog.get_logger("app")
 
@@ -108,6 +109,7 @@ class Server:
             store=store, vault=ground.vault, clock=clock, settings=settings,
             policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
         )  # fmt: skip
+        self._roller = Roller(ground.vault, settings.keys, clock=clock, metrics=ground.metrics)
         self._dispatcher = ground.dispatcher(clock, self._entropy)
         self._dispatcher.fates = self._lifecycle
         self._registrant = Registrant(
@@ -143,6 +145,7 @@ class Server:
                 self._lifecycle.run(),
                 self._registrant.run(),
                 self._relay.run(),
+                self._roller.run(),
                 upkeep.run(),
             )
         ]
@@ -182,6 +185,7 @@ class Server:
             certificates=ground.certificates,
             metrics=ground.metrics,
             health=self.health,
+            roller=self._roller,
             calls=lambda: self._relay.calls_now,
         )
 

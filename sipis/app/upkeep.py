@@ -18,6 +18,7 @@ from sipis.observe.supervisor import Supervisor
 from sipis.store import lookup, maintenance
 from sipis.store.runner import Store
 from sipis.transport.endpoint import Endpoint
+from sipis.vault.roller import Roller
 
 EVERY = 10.0
 NIGHTLY = 86_400.0
@@ -38,6 +39,7 @@ class Charges:
     certificates: tuple[Path, ...]
     metrics: Metrics
     health: Health
+    roller: Roller
     calls: Callable[[], int]
 
 
@@ -64,6 +66,7 @@ class Upkeep:
     async def _rounds(self) -> None:
         while True:
             self._follow_files()
+            self._watch_epoch()
             await self._show_gauges()
             await self._clock.sleep(EVERY)
 
@@ -77,6 +80,15 @@ class Upkeep:
         except SipisError as wrong:
             _log.warning("file cannot be used", error=type(wrong).__name__)
             self._charges.health.trouble("files", "a key or certificate file cannot be used")
+
+    def _watch_epoch(self) -> None:
+        """Old copies open what was deleted until the epoch has rolled: say so when it is late."""
+        late = self._charges.roller.lateness
+        self._charges.metrics.gauge("epoch_roll_overdue_seconds", late)
+        if late:
+            self._charges.health.trouble("keys", "the roll of the epoch key is overdue")
+        else:
+            self._charges.health.part_works("keys")
 
     def _certificates_changed(self) -> bool:
         before, self._stamps = self._stamps, _stamps(self._charges.certificates)

@@ -66,6 +66,7 @@ _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mass_death_guard_total", "times that the mass-death guard stopped destroying", ("app",)),
     ("instances_created_total", "instances enabled", ("app",)),
     ("instances_destroyed_total", "instances destroyed by reason", ("reason",)),
+    ("epoch_rolls_total", "rolls of the epoch key by outcome", ("outcome",)),
     ("api_requests_total", "HTTP requests of the app API", ("operation", "status")),
     ("relay_registrations_total", "REGISTERs of apps by outcome", ("outcome",)),
     ("crashes_total", "crashes of supervised tasks", ("room",)),
@@ -80,6 +81,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("push_circuit_open", "1 while the circuit to a push service is open", ("app", "service")),
     ("apns_connections", "open connections to APNs", ()),
     ("loop_lag_seconds", "how late the event loop runs its timers", ()),
+    ("epoch_roll_overdue_seconds", "how long a roll of the epoch key has been overdue", ()),
     ("ready", "1 when the server serves", ()),
 )
 
@@ -89,5 +91,6 @@ _HISTOGRAMS: tuple[tuple[str, str, tuple[str, ...], tuple[float, ...]], ...] = (
     ("push_seconds", "one push attempt", ("service",), FAST),
     ("push_to_wake_seconds", "push accepted to the app's arrival", (), SLOW),
     ("delete_seconds", "DELETE received to acknowledged", (), FAST),
+    ("epoch_roll_seconds", "one roll of the epoch key", (), FAST),
     ("refresh_lag_seconds", "REGISTER due to REGISTER sent", (), SLOW),
 )

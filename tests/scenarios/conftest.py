@@ -58,6 +58,7 @@ class Town:
             },
             "policy": POLICY,
             "store": {"directory": str(self.folder / "server")},
+            "keys": {"allow_copy_on_write": True},
             "network": {"allow": ["127.0.0.0/8"]},
             "apps": {APP: {"key_files": [str(key)], **self.stage.settings()}},
         }

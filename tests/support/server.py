@@ -133,6 +133,7 @@ class Server:
                 "app_listeners": [f"tcp:127.0.0.1:{app}"],
             },
             "store": {"directory": str(self.data)},
+            "keys": {"allow_copy_on_write": True},
             "network": {"allow": ["127.0.0.0/8"]},
             "apps": {APP: {"key_files": [str(self.folder / "app.key")]}},
         }

@@ -31,6 +31,7 @@ def configured(folder: Path, **sections: object) -> tuple[str, str]:
         "admin": {"port": 0},
         "sip": {"provider_listeners": ["udp:127.0.0.1:0"], "app_listeners": ["tcp:127.0.0.1:0"]},
         "store": {"directory": str(folder / "data")},
+        "keys": {"allow_copy_on_write": True},
     }
     path = folder / "sipis.toml"
     path.write_text(to_toml({**quiet, **sections}))
