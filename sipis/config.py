@@ -94,6 +94,18 @@ class KeysSettings(_Section):
     allow_copy_on_write: bool = False
 
 
+class AuditSettings(_Section):
+    """The transparency log: who signs it, under which name, how long its lines are kept.
+
+    `previous_key_file` signs as well while a new key takes over.
+    """
+
+    key_file: Path | None = None
+    previous_key_file: Path | None = None
+    origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./_-]{0,63}$")] = "sipis.local/log"
+    retention: Annotated[float, Field(ge=8 * DAY)] = 400 * DAY
+
+
 class PolicySettings(_Section):
     """Lifetimes, ring times and limits."""
 
@@ -194,6 +206,7 @@ class Settings(_Section):
     sip: SipSettings = SipSettings()
     store: StoreSettings = StoreSettings()
     keys: KeysSettings = KeysSettings()
+    audit: AuditSettings = AuditSettings()
     policy: PolicySettings = PolicySettings()
     network: NetworkSettings = NetworkSettings()
     log: LogSettings = LogSettings()

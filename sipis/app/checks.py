@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import server_context
 from sipis.app.accounts import Accounts
-from sipis.config import Settings
+from sipis.config import AuditSettings, Settings
 from sipis.errors import SipisError
 from sipis.transport.reachable import reachability_warnings
 from sipis.transport.settings import TransportSettings
@@ -73,3 +73,7 @@ def _warnings(settings: Settings) -> Iterator[str]:
     if not settings.apps:
         yield "apps: no app is configured, nobody can enable an instance"
     yield from media_warnings(settings)
+    if settings.audit.key_file is None:
+        yield "audit.key_file: the key that signs the log lies beside the log"
+    if settings.audit.origin == AuditSettings().origin:
+        yield "audit.origin: give the log a name of its own, such as push.example.org/log"

@@ -17,6 +17,7 @@ from sipis.api.inbox import InboxHandlers
 from sipis.api.instances import InstanceHandlers
 from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import HttpListener, admin_app, public_app
+from sipis.app.evidence import open_notary
 from sipis.app.joints import KnownSources
 from sipis.app.rooms import Ground, open_ground
 from sipis.app.upkeep import Charges, Upkeep
@@ -94,6 +95,7 @@ class Server:
         self._app_keys = AppKeys(self._settings.apps)
         self._admin_token = self._read_admin_token()
         self._join(ground)
+        await self._notary.open()
         await self._lifecycle.recover()
         await ground.endpoint.start()
         self._open.push_async_callback(ground.endpoint.stop)
@@ -105,11 +107,15 @@ class Server:
     def _join(self, ground: Ground) -> None:
         """Make the upper rooms and introduce them to each other."""
         settings, clock, store = self._settings, self._clock, ground.store
+        self._notary = open_notary(ground, self.health, clock, self._entropy)
         self._lifecycle = Lifecycle(
             store=store, vault=ground.vault, clock=clock, settings=settings,
             policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
+            notary=self._notary,
         )  # fmt: skip
-        self._roller = Roller(ground.vault, settings.keys, clock=clock, metrics=ground.metrics)
+        self._roller = Roller(
+            ground.vault, settings.keys, clock=clock, metrics=ground.metrics, events=self._notary
+        )
         self._dispatcher = ground.dispatcher(clock, self._entropy)
         self._dispatcher.fates = self._lifecycle
         self._registrant = Registrant(
@@ -146,6 +152,7 @@ class Server:
                 self._registrant.run(),
                 self._relay.run(),
                 self._roller.run(),
+                self._notary.run(),
                 upkeep.run(),
             )
         ]

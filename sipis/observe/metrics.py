@@ -66,6 +66,8 @@ _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("mass_death_guard_total", "times that the mass-death guard stopped destroying", ("app",)),
     ("instances_created_total", "instances enabled", ("app",)),
     ("instances_destroyed_total", "instances destroyed by reason", ("reason",)),
+    ("log_signatures_total", "checkpoints of the transparency log that were signed", ()),
+    ("log_signature_failures_total", "checkpoints that could not be signed or kept", ()),
     ("epoch_rolls_total", "rolls of the epoch key by outcome", ("outcome",)),
     ("api_requests_total", "HTTP requests of the app API", ("operation", "status")),
     ("relay_registrations_total", "REGISTERs of apps by outcome", ("outcome",)),
@@ -81,6 +83,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("push_circuit_open", "1 while the circuit to a push service is open", ("app", "service")),
     ("apns_connections", "open connections to APNs", ()),
     ("loop_lag_seconds", "how late the event loop runs its timers", ()),
+    ("log_leaves", "leaves of the transparency log when it was signed last", ()),
     ("epoch_roll_overdue_seconds", "how long a roll of the epoch key has been overdue", ()),
     ("ready", "1 when the server serves", ()),
 )
