@@ -13,6 +13,7 @@ from pathlib import Path
 
 from sipis.clock import SystemClock
 from sipis.config import KeysSettings
+from sipis.lifecycle.bearer import hash_of
 from sipis.model import (
     Account,
     Environment,
@@ -37,19 +38,19 @@ from sipis.vault import PasswordCredential, SealedInstance, Vault, new_relay_log
 BATCH = 1000
 DAY = 86_400.0
 APP = "bench"
+SECRET = "the-bearer-secret-of-every-phone"
 
 
 @dataclass(frozen=True)
 class Phone:
-    """A phone that is going to sleep; times are seconds from now."""
+    """A phone that is going to sleep; `expires_at` is in Unix seconds, None for the default TTL."""
 
     user: str
     domain: str
     password: str
     registrar: str | None = None
     token: str = ""
-    secret_hash: bytes = bytes(32)
-    lives: float = 5 * DAY
+    expires_at: float | None = None
 
     @property
     def account(self) -> Account:
@@ -101,15 +102,15 @@ async def _admit(vault: Vault, phone: Phone, now: float) -> NewInstance:
 def _row(
     vault: Vault, phone: Phone, instance: InstanceId, sealed: SealedInstance, now: float
 ) -> NewInstance:
-    target = phone.target
+    target, expires_at = phone.target, phone.expires_at or now + 5 * DAY
     return NewInstance(
         id=instance,
         app=APP,
-        secret_hash=phone.secret_hash,
+        secret_hash=hash_of(SECRET),
         mode=Mode.CONTINUOUS,
         created_at=now,
-        expires_at=now + phone.lives,
-        ttl=phone.lives,
+        expires_at=expires_at,
+        ttl=expires_at - now,
         slot=sealed.slot,
         version=sealed.version,
         sealed_credential=sealed.credential,
