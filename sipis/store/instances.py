@@ -81,8 +81,8 @@ _INSERT: Final = """
     INSERT INTO instances (
       id, app, secret_hash, mode, created_at, expires_at, ttl, slot, version, contact_token,
       relay_user, registrar, aor_index, commitment, idempotency, preview, warned,
-      first_registered_at)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)
+      first_registered_at, account_since)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)
 """
 
 _LIVE: Final = """
@@ -168,6 +168,7 @@ def _values(new: NewInstance, app: int, registrar: int) -> tuple[int | bytes | b
         fixed_hash(new.idempotency_key),
         new.preview,
         NEVER,
+        to_ms(new.created_at),
     )
 
 
@@ -193,6 +194,7 @@ def _rebind(conn: sqlite3.Connection, row: sqlite3.Row, binding: NewBinding, now
         "aor_index": fixed_hash(binding.aor_index),
         "contact_token": pack_hex(binding.contact_token),
         "first_registered_at": NEVER,
+        "account_since": to_ms(now),
     }
     _update(conn, row["n"], changes)
     agenda.restart(conn, row["n"], registrar, binding.call_id, now)

@@ -26,6 +26,7 @@ from sipis.store.columns import (
     try_hex,
     unpack_hex,
     unpad,
+    widen,
 )
 from sipis.store.records import Kind
 
@@ -127,6 +128,13 @@ def by_aor(
     return _many(conn, condition, (fixed_hash(aor_index), number, to_ms(now)))
 
 
+def alone_on(conn: sqlite3.Connection, flow: int, now: float) -> InstanceRow | None:
+    """The live instance whose binding has a connection for itself; None where several share it."""
+    condition = "s.flow = ? AND s.flow > ? AND i.expires_at > ? LIMIT 2"
+    found = _many(conn, condition, (widen(flow), widen(0), to_ms(now)))
+    return found[0] if len(found) == 1 else None
+
+
 def by_token(conn: sqlite3.Connection, app: str, index: bytes, now: float) -> list[InstanceRow]:
     """The live instances of an app that have this push token, dead or not, oldest first."""
     condition = """
@@ -191,9 +199,9 @@ def unwarned(conn: sqlite3.Connection, before: float, limit: int) -> list[Instan
 
 
 def never_registered(conn: sqlite3.Connection, before: float, limit: int) -> list[InstanceRow]:
-    """Instances created before an instant that no registrar ever accepted, oldest first."""
+    """Instances whose account came before an instant and was never accepted, oldest first."""
     condition = (
-        f"i.first_registered_at = {NEVER} AND i.created_at < ? ORDER BY i.created_at LIMIT ?"
+        f"i.first_registered_at = {NEVER} AND i.account_since < ? ORDER BY i.account_since LIMIT ?"
     )
     return _many(conn, condition, (to_ms(before), limit))
 

@@ -4,12 +4,17 @@ import pytest
 
 from sipis.clock import ManualClock
 from sipis.errors import StoreError
-from sipis.model import InstanceState, PushEvent
+from sipis.lifecycle import ReplaceOrder
+from sipis.model import Account, InstanceState, PushEvent
+from sipis.secret import Secret
 from sipis.store import agenda, notes
 from sipis.store.schedule import Settlement, claim, settle
+from sipis.vault import PasswordCredential
 from tests.support.lifecycle import House, build, running, settings
 
 HOUR = 3600.0
+BOB = Account("sip:bob@other.example")
+CREDENTIAL = PasswordCredential(Secret("another"))
 
 
 async def register(house: House, n: int) -> None:
@@ -60,6 +65,18 @@ async def test_an_account_that_never_registered_dies_after_twelve_hours(house: H
     receipt = await house.lifecycle.receipt(never.row.commitment)
     assert receipt is not None
     assert receipt.reason == "never_registered"
+
+
+async def test_another_account_has_its_own_twelve_hours_to_register(house: House) -> None:
+    enabled = await house.enable()
+    await register(house, enabled.row.n)
+    await house.clock.advance(24 * HOUR)
+    row = await house.lifecycle.replace(enabled.row, ReplaceOrder(BOB, CREDENTIAL))
+    assert row is not None
+    await house.clock.advance(12 * HOUR - 120)
+    assert house.vault.holds(row)
+    await house.clock.advance(240)
+    assert not house.vault.holds(row)
 
 
 async def test_refused_credentials_die_after_twelve_hours_and_the_app_hears_at_once(
