@@ -23,7 +23,7 @@ from sipis.lifecycle.resealing import Resealing
 from sipis.model import DeletionReason, InstanceId
 from sipis.store import apps, gone, instances, lookup
 from sipis.store.gone import Tombstone
-from sipis.store.instances import NewInstance, Replacement
+from sipis.store.instances import NewBinding, NewInstance, Replacement
 from sipis.store.lookup import InstanceRow
 from sipis.vault import RelayLogin, SealedInstance, Targets, new_relay_login
 
@@ -105,7 +105,10 @@ class Admission:
     async def _repeat(
         self, order: EnableOrder, where: Whereabouts, row: InstanceRow
     ) -> Enabled | Conflict:
-        """The same order again: the app gets fresh secrets, and the former ones die."""
+        """The same order again: the app gets fresh secrets, and the former ones die.
+
+        The account is tried at once: its password may be another one than before.
+        """
         if (where.registrar, where.aor_index) != (row.registrar, row.aor_index):
             return Conflict.MISMATCH
         papers = self._papers(row.id)
@@ -118,6 +121,7 @@ class Admission:
                 sealed.credential,
                 sealed.targets,
                 targets=intake.new_targets(targets.targets, self._means.vault),
+                binding=NewBinding(row.registrar, row.aor_index, row.contact_token, row.call_id),
                 secret_hash=bearer.hash_of(papers.secret),
                 relay_user=papers.relay.username,
                 commitment=papers.opening.commitment,
@@ -134,6 +138,7 @@ class Admission:
         if renewed is None:
             return Conflict.DELETED
         self._proof.ask(renewed)
+        self._means.registrations.wake(row.n)
         return Enabled(renewed, papers.secret, papers.relay, papers.opening, replayed=True)
 
     def _papers(self, instance: InstanceId) -> _Papers:

@@ -6,7 +6,7 @@ from sipis.errors import FieldError, RefusedAddress, StoreError
 from sipis.lifecycle import Conflict, Enabled, Full
 from sipis.model import Account, InstanceState, Mode, PushEvent
 from sipis.secret import Secret
-from sipis.store import lookup
+from sipis.store import agenda, lookup
 from sipis.vault import PasswordCredential
 from tests.support.lifecycle import APP, House, order
 from tests.support.vault import ACCOUNT, PASSWORD, TOKEN, VOIP
@@ -89,6 +89,25 @@ async def test_a_repeated_request_gets_fresh_secrets_and_the_former_ones_die(hou
     assert row.relay_user == again.relay.for_app()[0]
     assert house.vault.holds(row)
     assert not house.vault.holds(first.row)
+
+
+async def test_a_repeated_request_with_the_right_password_revives_a_stopped_instance(
+    house: House,
+) -> None:
+    first = await house.enable(idempotency_key="k1")
+    now = house.clock.wall()
+    await house.store.write(
+        agenda.set_state, first.row.n, InstanceState.UNAUTHORIZED, "wrong_password", now
+    )
+    again = await house.enable(
+        idempotency_key="k1", credential=PasswordCredential(Secret("corrected"))
+    )
+    assert again.row.state is InstanceState.IDLE
+    assert again.row.next_attempt_at == pytest.approx(now)
+    assert (again.row.contact_token, again.row.call_id) == (
+        first.row.contact_token, first.row.call_id,
+    )  # fmt: skip
+    assert house.registrations.woken[-1] == first.row.n
 
 
 async def test_a_key_used_for_another_account_or_after_a_deletion_is_a_conflict(
