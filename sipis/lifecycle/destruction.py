@@ -130,7 +130,7 @@ class Destruction:
     async def _end(
         self, doomed: Sequence[Doomed], reason: DeletionReason, words: _LastWords
     ) -> list[Deleted]:
-        await self._means.vault.destroy(doomed)
+        await self._destroy_keys(doomed)
         for listener in self._means.on_ended:
             for one in doomed:
                 listener(one.n)
@@ -145,6 +145,14 @@ class Destruction:
             self._means.metrics.count("instances_destroyed_total", len(erased), reason=reason.value)
         self._speak(words)
         return deleted
+
+    async def _destroy_keys(self, doomed: Sequence[Doomed]) -> None:
+        """Destroy the keys; when the disk refuses, these instances register on until it does."""
+        try:
+            await self._means.vault.destroy(doomed)
+        except BaseException:
+            self._means.registrations.let_go([one.n for one in doomed])
+            raise
 
     async def retry(self) -> None:
         """Erase again what the database did not take before."""

@@ -29,6 +29,9 @@ class Registrations(Protocol):
         To be called while their keys live, for rows that may have expired.
         """
 
+    def let_go(self, ns: Sequence[int]) -> None:
+        """These instances live on after all: their REGISTERs may go out again."""
+
     async def prepare_move(self, n: int) -> list[Farewell]:
         """Write the last REGISTER of the account that this instance is about to change.
 

@@ -125,6 +125,15 @@ class Registrant:
         rows = await self._rooms.store.read(_peek_all, due)
         return self._farewells.prepare(rows, aborted)
 
+    def let_go(self, ns: Sequence[int]) -> None:
+        """Instances whose farewells were prepared live on: nothing of theirs was destroyed.
+
+        What was stopped falls due again by itself, when its claim has run out.
+        """
+        for n in ns:
+            self._exchanges.unbar(n)
+        self._claims.wake()
+
     async def prepare_move(self, n: int) -> list[Farewell]:
         """Call before an instance gets another account: write the last REGISTER of the old one.
 

@@ -117,6 +117,10 @@ class Exchanges:
             self._gone.pop(next(iter(self._gone)))
         self._gone[n] = None
 
+    def unbar(self, n: int) -> None:
+        """It is not being destroyed after all."""
+        self._gone.pop(n, None)
+
     def abort_all(self) -> None:
         """Forget everything; the claims fall due again by themselves."""
         for n in [*self._under_way, *self._starting]:

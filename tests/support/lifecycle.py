@@ -36,6 +36,7 @@ class Registrations:
     aborted: list[int] = field(default_factory=list)
     withdrawn: list[int] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
+    barred: set[int] = field(default_factory=set)
     stuck: asyncio.Event | None = None
 
     def wake(self, n: int) -> None:
@@ -49,9 +50,13 @@ class Registrations:
 
     async def prepare_farewells(self, ns: Sequence[int]) -> list[Farewell]:
         self.journal.append("farewells written")
+        self.barred.update(ns)
         if self.stuck is not None:
             await self.stuck.wait()
         return cast(list[Farewell], [f"farewell {n}" for n in ns])
+
+    def let_go(self, ns: Sequence[int]) -> None:
+        self.barred.difference_update(ns)
 
     async def prepare_move(self, n: int) -> list[Farewell]:
         self.journal.append("move written")

@@ -158,6 +158,7 @@ async def test_a_key_that_cannot_be_overwritten_leaves_the_row_and_says_so(
         await house.lifecycle.disable(enabled.row.id, enabled.secret)
     monkeypatch.undo()
     assert await house.row(enabled) is not None
+    assert house.registrations.barred == set()
     assert await house.lifecycle.disable(enabled.row.id, enabled.secret) is not None
 
 

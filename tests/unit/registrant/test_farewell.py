@@ -199,6 +199,15 @@ async def test_nothing_is_registered_after_the_farewell_was_prepared(stage: Stag
     assert stage.registrar.requests == []
 
 
+async def test_an_instance_that_lives_on_after_all_registers_again(stage: Stage) -> None:
+    n = await stage.add_phone()
+    await stage.registrant.prepare_farewells([n])
+    await stage.clock.advance(300)
+    stage.registrant.let_go([n])
+    await stage.clock.advance(300)
+    assert stage.registrar.bindings
+
+
 async def test_a_mass_expiry_says_farewell_for_a_bounded_number(stage: Stage) -> None:
     n = await stage.add_phone()
     await stage.registered(n)
