@@ -67,6 +67,11 @@ def check_media(settings: Settings, kind: Callable[[Path], int] = file_system) -
         )
 
 
+def overridden(settings: Settings, kind: Callable[[Path], int] = file_system) -> bool:
+    """Whether the start goes on only because the operator allowed copy-on-write."""
+    return settings.keys.allow_copy_on_write and kind(epoch_path(settings)) in WRITES_ELSEWHERE
+
+
 def media_warnings(settings: Settings, kind: Callable[[Path], int] = file_system) -> Iterator[str]:
     """What is unwise about the places of key files, in sentences for the operator."""
     epoch, number = epoch_path(settings), kind(epoch_path(settings))

@@ -7,7 +7,8 @@ import pytest
 from sipis.errors import KeeperLocked, KeyGone, SealBroken
 from sipis.model import InstanceId
 from sipis.vault.epoch import Epoch
-from sipis.vault.slots import CELL, SEGMENT, DataKeys, SlotFile
+from sipis.vault.root import CELL
+from sipis.vault.slots import SEGMENT, DataKeys, SlotFile
 from tests.support.vault import new_id
 
 EPOCH = Epoch(1, b"s" * 16, b"e" * 32, b"i" * 32)
