@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from sipis.api import problems
 from sipis.api.edge import answer
 from sipis.api.instances import present
-from sipis.api.keys import KeyFile, bearer, digest
+from sipis.api.keys import KeyFile, bearer, digest, password
 from sipis.api.problems import Problem
 from sipis.api.views import instance_answer, receipt_answer
 from sipis.clock import Clock
@@ -20,6 +20,9 @@ from sipis.store import apps, lookup
 from sipis.store.runner import Store
 
 PAGE = 100
+BROWSED = "audit"
+"""The folder of pages that a browser looks at: it sends the token as a password."""
+
 OPEN_TO_ALL = frozenset({"/healthz", "/readyz"})
 
 
@@ -28,8 +31,13 @@ def token_guard(token: KeyFile) -> Middleware:
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in OPEN_TO_ALL and not token.matches(digest(bearer(request))):
-            raise Problem(problems.UNAUTHORIZED, headers={"WWW-Authenticate": "Bearer"})
+        if request.path in OPEN_TO_ALL:
+            return await handler(request)
+        by_browser = request.path.split("/")[1] == BROWSED
+        offered = password(request) if by_browser else bearer(request)
+        if not token.matches(digest(offered)):
+            wanted = 'Basic realm="sipis"' if by_browser else "Bearer"
+            raise Problem(problems.UNAUTHORIZED, headers={"WWW-Authenticate": wanted})
         return await handler(request)
 
     return guard

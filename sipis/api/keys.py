@@ -5,6 +5,7 @@ Refuses to keep a key in clear and to tell an unknown key from a wrong one.
 
 import hashlib
 import hmac
+from base64 import b64decode
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,6 +21,18 @@ def bearer(request: web.Request) -> str:
     """The bearer token of a request (RFC 6750 section 2.1), or an empty text."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip()[:LONGEST_BEARER] if scheme.lower() == "bearer" else ""
+
+
+def password(request: web.Request) -> str:
+    """The password of a request (RFC 7617), or an empty text; the user's name means nothing."""
+    scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        text = b64decode(encoded[:LONGEST_BEARER], validate=True).decode()
+    except (ValueError, UnicodeDecodeError):
+        return ""
+    return text.partition(":")[2]
 
 
 def digest(text: str) -> bytes:

@@ -70,8 +70,9 @@ def _described(operation: Operation) -> dict[str, object]:
 def _success(operation: Operation) -> dict[str, object]:
     if operation.status == 204:
         return {"description": "Done"}
-    schema = _ref(operation.answer.__name__) if operation.answer else {"type": "object"}
-    return {"description": "Done", "content": {"application/json": {"schema": schema}}}
+    plain = {"type": "object" if operation.media == "application/json" else "string"}
+    schema = _ref(operation.answer.__name__) if operation.answer else plain
+    return {"description": "Done", "content": {operation.media: {"schema": schema}}}
 
 
 def _parameter(name: str) -> dict[str, object]:

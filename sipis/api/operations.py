@@ -22,8 +22,10 @@ class Operation:
     answer: type[BaseModel] | None
     body: type[BaseModel] | None = None
     status: int = 200
+    media: str = "application/json"
 
 
+PLAIN: Final = "text/plain"
 _INSTANCE: Final = "/v1/instances/{id}"
 
 OPERATIONS: Final = (
@@ -46,6 +48,12 @@ OPERATIONS: Final = (
               "instance secret", schema.ReceiptAnswer),
     Operation("receipt", "GET", "/v1/receipts/{commitment}", "The receipt of a deletion", "none",
               schema.ReceiptAnswer),
+    Operation("log_checkpoint", "GET", "/v1/log/checkpoint",
+              "The newest signed checkpoint of the log", "none", None, media=PLAIN),
+    Operation("log_key", "GET", "/v1/log/key", "The keys that sign the log", "none", None,
+              media=PLAIN),
+    Operation("log_consistency", "GET", "/v1/log/consistency/{earlier}/{later}",
+              "Proof that one checkpoint continues another", "none", schema.ConsistencyAnswer),
     Operation("export", "GET", f"{_INSTANCE}/export", "All data held about the instance",
               "instance secret", None),
     Operation("messages", "GET", f"{_INSTANCE}/messages", "Stored messages", "instance secret",

@@ -245,6 +245,15 @@ class ReceiptAnswer(_Body):
     reason: DeletionReason
     destroyed_at: Time
     signature: str
+    """`signed`; `pending` while the signature follows; `unsigned` while the log knows nothing."""
+    leaf: str | None = None
+    proof: str | None = None
+
+
+class ConsistencyAnswer(_Body):
+    """Hashes of RFC 9162 section 2.1.4, in hex."""
+
+    hashes: tuple[str, ...]
 
 
 class CallAnswer(_Body):

@@ -58,6 +58,8 @@ def receipt_answer(receipt: Receipt) -> schema.ReceiptAnswer:
         reason=receipt.reason,
         destroyed_at=time_of(receipt.destroyed_at),
         signature=receipt.signature,
+        leaf=receipt.leaf or None,
+        proof=receipt.proof or None,
     )
 
 

@@ -25,13 +25,18 @@ def open_notary(
 ) -> Notary:
     """Who signs the log of this server; on a first start its key is made."""
     settings, store = ground.settings, ground.store
-    checkpoints = Checkpoints(settings.store.directory / "checkpoints")
+    checkpoints = checkpoints_of(settings)
     if checkpoints.newest() is None:
         _make_key(settings, entropy)
     around = Surroundings(
         store, clock, ground.metrics, health, checkpoints, lambda: log_signers(settings)
     )
     return Notary(around, LogSettings(settings.audit.origin, settings.audit.retention))
+
+
+def checkpoints_of(settings: Settings) -> Checkpoints:
+    """The folder of checkpoints."""
+    return Checkpoints(settings.store.directory / "checkpoints")
 
 
 def log_signers(settings: Settings) -> Sequence[LogSigner]:

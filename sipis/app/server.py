@@ -13,12 +13,13 @@ from typing import Self
 import structlog
 
 from sipis.api.admin import AdminHandlers
+from sipis.api.auditor import AuditorHandlers
+from sipis.api.evidence import EvidenceHandlers
 from sipis.api.inbox import InboxHandlers
 from sipis.api.instances import InstanceHandlers
 from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import HttpListener, admin_app, public_app
-from sipis.app.evidence import open_notary
-from sipis.app.joints import KnownSources
+from sipis.app.evidence import checkpoints_of, open_notary
 from sipis.app.rooms import Ground, open_ground
 from sipis.app.upkeep import Charges, Upkeep
 from sipis.clock import Clock, SystemClock
@@ -135,7 +136,7 @@ class Server:
         return Relay(Surroundings(
             sip=ground.endpoint, names=ground.resolver, store=ground.store, vault=ground.vault,
             clock=self._clock, settings=self._settings, metrics=ground.metrics,
-            announcer=dispatcher, sources=KnownSources(self._registrant.sources),
+            announcer=dispatcher, sources=self._registrant.sources,
             proofs=self._lifecycle, entropy=self._entropy,
         ))  # fmt: skip
 
@@ -171,13 +172,16 @@ class Server:
             self._lifecycle, self._app_keys, lambda: settings.apps, self._clock, self._relay_uris
         )
         inbox = InboxHandlers(self._lifecycle, self._relay)
-        handlers = instances.handlers() | inbox.handlers()
+        evidence = EvidenceHandlers(self._notary, ground.store)
+        handlers = instances.handlers() | inbox.handlers() | evidence.handlers()
         self._api = HttpListener(
             public_app(settings.api, handlers, self._clock, metrics), settings.api, "api"
         )
         operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._clock)
+        auditor = AuditorHandlers(self._notary, checkpoints_of(settings), ground.store, self._clock)
+        routes = operators.routes() + auditor.routes()
         self._admin = HttpListener(
-            admin_app(operators, self._admin_token, self._clock, metrics), settings.admin, "admin"
+            admin_app(routes, self._admin_token, self._clock, metrics), settings.admin, "admin"
         )
         for listener in (self._admin, self._api):
             await listener.start()

@@ -24,6 +24,7 @@ LATENESS: Final = "lateness"
 
 _CLASSES: Final = ((0, "in time"), (1, "1 s"), (5, "2-5 s"), (60, "6-60 s"))
 TOO_LATE: Final = "over 60 s"
+LATENESS_CLASSES: Final = (*(name for _, name in _CLASSES), TOO_LATE)
 _VERSION_DIGITS: Final = 16
 
 
@@ -47,6 +48,7 @@ def append(conn: sqlite3.Connection, new: Sequence[Leaf]) -> None:
     _complete_subtrees(conn, first, first + len(new))
     leaves.grow(conn, len(new))
     leaves.count(conn, _counts(new))
+    leaves.put_newest(conn, {leaf.kind.value: seq for seq, leaf in enumerate(new, first)})
 
 
 def census(conn: sqlite3.Connection, now: float) -> None:

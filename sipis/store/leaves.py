@@ -5,7 +5,7 @@ to hash: both arrive ready.
 """
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -136,10 +136,26 @@ def counts(conn: sqlite3.Connection, since: str = "") -> list[DayCount]:
     return [DayCount(*row) for row in rows]
 
 
+def put_newest(conn: sqlite3.Connection, newest: Mapping[str, int]) -> None:
+    """Note the newest leaf of these kinds."""
+    conn.executemany("INSERT OR REPLACE INTO log_newest (kind, seq) VALUES (?, ?)", newest.items())
+
+
+def newest(conn: sqlite3.Connection, kind: str) -> bytes | None:
+    """The line of the newest leaf of a kind; None when there is none or it was dropped."""
+    row = conn.execute("SELECT seq FROM log_newest WHERE kind = ?", (kind,)).fetchone()
+    return None if row is None else line(conn, row[0])
+
+
 def totals(conn: sqlite3.Connection) -> dict[str, int]:
-    """How many leaves of each kind there ever were."""
-    rows = conn.execute("SELECT kind, sum(leaves) FROM log_days GROUP BY kind")
-    return {row[0]: row[1] for row in rows}
+    """How many leaves of each kind there ever were, and for each `kind/detail`."""
+    rows = conn.execute("SELECT kind, detail, sum(leaves) FROM log_days GROUP BY kind, detail")
+    found: dict[str, int] = {}
+    for kind, detail, number in rows:
+        found[kind] = found.get(kind, 0) + number
+        if detail:
+            found[f"{kind}/{detail}"] = number
+    return found
 
 
 def _padded(text: bytes) -> bytes:

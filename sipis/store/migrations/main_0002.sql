@@ -22,6 +22,12 @@ CREATE TABLE log_size (
 ) STRICT;
 INSERT INTO log_size (id, leaves) VALUES (1, 0);
 
+-- The newest leaf of every kind.
+CREATE TABLE log_newest (
+  kind TEXT PRIMARY KEY,
+  seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- How many leaves of a kind a day brought, so that a summary costs the same at any size.
 CREATE TABLE log_days (
   day TEXT NOT NULL,
