@@ -19,6 +19,7 @@ from sipis.registrant.order import Means, Order
 from sipis.registrant.politeness import Gate, Politeness
 from sipis.registrant.schedule import RULES, Blame, Decision, Outcome, Result, decide
 from sipis.sip.flow import Flow, Transport
+from sipis.store import schedule
 from sipis.store.schedule import Claim, Settlement
 
 STUCK: Final = 170.0
@@ -71,25 +72,33 @@ class Exchanges:
 
         The claim's desk has counted it as started; this and what follows from it count it finished.
         """
-        opened = None if claim.n in self._gone else self._opening.open(claim)
-        if opened is None:
-            self._drop(claim)
-            return
-        if isinstance(opened, Result):
-            self._settle(claim, opened, None)
-            return
         self._starting.add(claim.n)
-        order = await self._opening.order(claim, opened)
+        order = await self._order(claim)
         if claim.n not in self._starting:
             self._count_finished(claim)
             return
         self._starting.discard(claim.n)
+        if order is None:
+            self._drop(claim)
+            return
         if isinstance(order, Result):
             self._settle(claim, order, None)
             return
         if leaving:
             order.expires = 0
         await self._set_out(self._begin(order))
+
+    async def _order(self, claim: Claim) -> Order | Result | None:
+        """What the attempt needs; None when nobody can open the account any more."""
+        if claim.n in self._gone:
+            return None
+        opened = self._opening.open(claim)
+        if opened is None:  # the key is gone, or the account was sealed anew since the claim
+            claim = await self._rooms.store.read(schedule.read_again, claim)
+            opened = self._opening.open(claim)
+        if opened is None or isinstance(opened, Result):
+            return opened
+        return await self._opening.order(claim, opened)
 
     def fail(self, claim: Claim) -> None:
         """End the attempt of a claim that could not be started because of a bug of ours."""

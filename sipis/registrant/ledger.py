@@ -22,7 +22,7 @@ from sipis.registrant.sources import Sources
 from sipis.store import registrars, schedule
 from sipis.store.registrars import Standing
 from sipis.store.runner import Store
-from sipis.store.schedule import Settlement
+from sipis.store.schedule import Settled, Settlement
 
 FULL: Final = 32
 LONGEST_DELAY: Final = 0.05
@@ -78,7 +78,7 @@ class Ledger:
         metrics: Metrics,
         expect: Callable[[float], None],
     ) -> None:
-        """`expect` is told of every row written back when it is due again."""
+        """`expect` is told when the first of the rows written back is due again."""
         self._store = store
         self._clock = clock
         self._observer = observer
@@ -124,20 +124,20 @@ class Ledger:
         page, self._page = self._page, _Page()
         page.learnt = {**page.learnt, **self._sources.take_unwritten()}
         try:
-            counted = await self._store.write(_write_down, page, self._clock.wall())
+            settled = await self._store.write(_write_down, page, self._clock.wall())
         except StoreError as refused:
             _log.warning("outcomes wait", problem=str(refused), count=len(page.entries))
             self._put_back(page)
             await self._clock.sleep(RETRY)
             self._wanted.set()
             return
-        self._tell(page.entries, counted)
+        if settled.due_at is not None:
+            self._expect(settled.due_at)
+        self._tell(page.entries, settled.counted)
 
     def _tell(self, entries: Sequence[Entry], counted: set[int]) -> None:
         for entry in entries:
             settled = entry.settlement
-            if settled.next_attempt_at is not None:
-                self._expect(settled.next_attempt_at)
             if settled.n in counted and entry.changed:
                 self._observer.on_state(settled.n, settled.state, settled.reason)
             if settled.n in counted and entry.realms:
@@ -162,7 +162,7 @@ class Ledger:
         self._wanted.set()
 
 
-def _write_down(conn: sqlite3.Connection, page: _Page, now: float) -> set[int]:
+def _write_down(conn: sqlite3.Connection, page: _Page, now: float) -> Settled:
     sources.write_down(conn, page.learnt, now)
     for host, standing in page.standings.items():
         registrars.note_standing(conn, host, standing, now)

@@ -9,7 +9,7 @@ Refuses to decide when to try again: settlements say so.
 
 import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Final
 
@@ -168,6 +168,16 @@ def peek(conn: sqlite3.Connection, n: int) -> Claim | None:
     return None if row is None or row["credential"] is None else _claim(row)
 
 
+def read_again(conn: sqlite3.Connection, taken: Claim) -> Claim:
+    """The claim with the account as it is sealed now, unless it is another binding's."""
+    now = peek(conn, taken.n)
+    if now is None or now.call_id != taken.call_id:
+        return taken
+    return replace(
+        taken, slot=now.slot, version=now.version, sealed_credential=now.sealed_credential
+    )
+
+
 def seize(
     conn: sqlite3.Connection, n: int, now: float, *, in_flight_for: float = 180.0
 ) -> Claim | None:
@@ -205,8 +215,16 @@ _SETTLE_RESTARTED: Final = f"""
 """
 
 
-def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> set[int]:
-    """Write back what came of claims; returns the instances for which it counted.
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """For which instances settlements counted, and when the first of the rows is due again."""
+
+    counted: set[int]
+    due_at: float | None
+
+
+def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: float) -> Settled:
+    """Write back what came of claims.
 
     A settlement of a row that was erased or claimed again since changes nothing; one of a row that
     was restarted only lets its new account begin.
@@ -224,7 +242,8 @@ def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: flo
         if row is not None:
             planned.append(row)
     agenda.note_due(conn, planned)
-    return counted
+    earliest = min((row["next_attempt_at"] for row in planned), default=NEVER)
+    return Settled(counted, to_seconds_or_none(earliest))
 
 
 def next_due(conn: sqlite3.Connection, now: float, *, skip: Collection[str] = ()) -> float | None:

@@ -12,7 +12,8 @@ from sipis.secret import Secret
 from sipis.sip.digest import Algorithm, new_challenge
 from sipis.sip.flow import Transport
 from sipis.sip.message import Request, Response, response_to
-from sipis.store import timing
+from sipis.store import instances, lookup, schedule, timing
+from sipis.store.instances import Replacement
 from sipis.vault import Ha1, Ha1Credential
 from tests.support.registrar import (
     DOMAIN,
@@ -305,6 +306,26 @@ async def test_a_phone_whose_key_is_gone_sends_nothing_and_is_reported(stage: St
     stage.registrant.wake(n)
     await stage.until(lambda: stage.told.unopenable == [n])
     assert len(stage.registrar.requests) == sent
+
+
+async def test_an_account_that_is_sealed_anew_after_its_claim_registers_all_the_same(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    row = await stage.registered(n)
+    claim = await stage.store.write(schedule.seize, n, stage.clock.wall())
+    sealed = await stage.store.read(lookup.sealed, n, stage.clock.wall())
+    assert claim is not None
+    assert sealed is not None
+    new = await stage.vault.readmit(sealed)
+    replacement = Replacement(new.slot, new.version, new.credential, new.targets)
+    await stage.store.write(instances.replace, n, replacement, stage.clock.wall())
+    await stage.vault.destroy([row])
+    before = len(stage.registrar.requests)
+    stage.registrant._politeness.desk(DOMAIN).start(1)
+    await stage.registrant._exchanges.start(claim)
+    await stage.until(lambda: len(stage.registrar.requests) > before)
+    assert stage.told.unopenable == []
 
 
 async def test_the_success_of_a_password_is_reported_with_its_realm(stage: Stage) -> None:

@@ -17,6 +17,7 @@ from sipis.registrant.ledger import FULL, Entry, Ledger
 from sipis.registrant.sources import Sources
 from sipis.store import instances, registrars, schedule
 from sipis.store.inline import InlineRunner
+from sipis.store.instances import NewBinding, Replacement
 from sipis.store.schedule import Claim
 from tests.support.registrar import Told
 from tests.support.store import NOW, new_instance, registered
@@ -60,6 +61,18 @@ async def test_what_stands_is_told_and_expected_again(desk: Desk) -> None:
     assert desk.told.states == [(claim.n, InstanceState.REGISTERED, "")]
     assert desk.told.proven == [(claim.n, ("example.org",))]
     assert desk.expected == [NOW + 1800]
+
+
+async def test_a_row_that_was_changed_meanwhile_is_expected_at_once(desk: Desk) -> None:
+    (claim,) = await desk.claims()
+    made = new_instance()
+    same = NewBinding(made.registrar, made.aor_index, made.contact_token, made.call_id)
+    change = Replacement(7, 2, b"sealed", b"sealed", binding=same)
+    await desk.store.write(instances.replace, claim.n, change, NOW + 1)
+    desk.ledger.add(Entry(registered(claim), changed=True), "registered")
+    await desk.ledger.flush()
+    assert desk.expected == [desk.clock.wall()]
+    assert desk.told.states == []
 
 
 async def test_an_outcome_that_no_longer_counts_is_not_told(desk: Desk) -> None:

@@ -131,7 +131,7 @@ def test_a_settlement_of_an_erased_row_changes_nothing(conn: sqlite3.Connection)
     (claim,) = schedule.claim(conn, NOW, limit=1)
     erase(conn, n)
     left = Binding("nonce", (), "place")
-    assert schedule.settle(conn, [registered(claim, binding=left)], NOW) == set()
+    assert schedule.settle(conn, [registered(claim, binding=left)], NOW).counted == set()
     assert schedule.next_due(conn, NOW) is None
     assert sum(count for table, count in rows(conn).items() if table.startswith("records_")) == 1
 

@@ -101,7 +101,7 @@ def test_new_records_alone_leave_the_binding_and_names_as_they_are(
     n = instances.insert(conn, new_instance())
     (claim,) = schedule.claim(conn, NOW, limit=1)
     instances.replace(conn, n, RENEWED, NOW)
-    assert schedule.settle(conn, [registered(claim)], NOW) == {n}
+    assert schedule.settle(conn, [registered(claim)], NOW).counted == {n}
     found = row(conn, n)
     assert found.state is InstanceState.REGISTERED
     assert (found.contact_token, found.secret_hash) == (name(0x1000), digest(0))

@@ -134,7 +134,7 @@ def test_a_success_is_remembered_and_refreshed_when_it_says(conn: sqlite3.Connec
     (n,) = add(conn, 1)
     left = Binding("nonce", ("<sip:edge.example;lr>",), "udp|192.0.2.9:5060")
     settlement = registered(claim_one(conn), NOW + 1, binding=left, nonce_count=1)
-    assert schedule.settle(conn, [settlement], NOW + 1) == {n}
+    assert schedule.settle(conn, [settlement], NOW + 1).counted == {n}
     found = row(conn, n)
     assert (found.state, found.registered_at) == (InstanceState.REGISTERED, NOW + 1)
     assert (found.first_registered_at, found.bound_until) == (NOW + 1, NOW + 3601)
@@ -191,7 +191,7 @@ def test_a_settlement_of_another_claim_changes_nothing(
 ) -> None:
     (n,) = add(conn, 1)
     claim = claim_one(conn)
-    assert schedule.settle(conn, [registered(claim, **change)], NOW) == set()
+    assert schedule.settle(conn, [registered(claim, **change)], NOW).counted == set()
     assert row(conn, n).state is InstanceState.REGISTERING
 
 
@@ -201,8 +201,8 @@ def test_a_settlement_that_comes_after_the_row_was_claimed_again_changes_nothing
     (n,) = add(conn, 1)
     late = claim_one(conn)
     current = claim_one(conn, NOW + 1000)
-    assert schedule.settle(conn, [registered(late)], NOW + 1001) == set()
-    assert schedule.settle(conn, [registered(current)], NOW + 1002) == {n}
+    assert schedule.settle(conn, [registered(late)], NOW + 1001).counted == set()
+    assert schedule.settle(conn, [registered(current)], NOW + 1002).counted == {n}
 
 
 def test_a_row_restarted_under_new_names_goes_ahead_at_once(conn: sqlite3.Connection) -> None:
@@ -211,9 +211,9 @@ def test_a_row_restarted_under_new_names_goes_ahead_at_once(conn: sqlite3.Connec
     change_account(conn, n, call_id=name(70), token=name(71))
     new = claim_one(conn)
     assert (new.call_id, new.contact_token, new.generation) == (name(70), name(71), 1)
-    assert schedule.settle(conn, [registered(old)], NOW + 1) == set()
+    assert schedule.settle(conn, [registered(old)], NOW + 1).counted == set()
     assert row(conn, n).state is InstanceState.REGISTERING
-    assert schedule.settle(conn, [registered(new)], NOW + 1) == {n}
+    assert schedule.settle(conn, [registered(new)], NOW + 1).counted == {n}
 
 
 def test_a_row_restarted_under_the_same_names_waits_for_the_register_under_way(
@@ -223,7 +223,7 @@ def test_a_row_restarted_under_the_same_names_waits_for_the_register_under_way(
     old = claim_one(conn)
     change_account(conn, n, call_id=old.call_id, token=old.contact_token)
     assert schedule.claim(conn, NOW, limit=1) == []
-    assert schedule.settle(conn, [registered(old)], NOW + 1) == set()
+    assert schedule.settle(conn, [registered(old)], NOW + 1).counted == set()
     assert row(conn, n).state is InstanceState.IDLE
     assert claim_one(conn, NOW + 1).generation == 1
 
@@ -238,8 +238,8 @@ def test_looking_takes_nothing_and_seizing_ends_the_claim_under_way(
     assert seen is not None
     assert seized is not None
     assert seen.cseq == seized.cseq == claim.cseq + CSEQ_PER_CLAIM
-    assert schedule.settle(conn, [registered(claim)], NOW) == set()
-    assert schedule.settle(conn, [registered(seized)], NOW) == {n}
+    assert schedule.settle(conn, [registered(claim)], NOW).counted == set()
+    assert schedule.settle(conn, [registered(seized)], NOW).counted == {n}
     assert schedule.peek(conn, n + 1) is schedule.seize(conn, n + 1, NOW) is None
 
 
@@ -277,7 +277,7 @@ def test_a_due_row_is_never_forgotten_and_never_claimed_twice(
                 under_way[claim.n] = claim
         elif move == "settle" and n in under_way:
             settlement = registered(under_way.pop(n), now, flow=which)
-            assert schedule.settle(conn, [settlement], now) == {n}
+            assert schedule.settle(conn, [settlement], now).counted == {n}
         elif move == "hold":
             timing.hold(conn, n, now + 300)
         elif move == "release":

@@ -67,7 +67,7 @@ def test_a_register_under_way_is_settled_into_the_hold(conn: sqlite3.Connection,
     timing.make_due(conn, [n], NOW)
     (claim,) = due(conn, NOW)
     timing.hold(conn, n, LATER)
-    assert schedule.settle(conn, [registered(claim)], NOW + 1) == {n}
+    assert schedule.settle(conn, [registered(claim)], NOW + 1).counted == {n}
     assert next_attempt(conn, n) == LATER
 
 
@@ -176,7 +176,7 @@ def test_interrupted_claims_are_redone_after_a_crash(conn: sqlite3.Connection, n
     (after,) = due(conn, NOW + 1)
     assert after.cseq > before.cseq
     assert after.nonce_count > before.nonce_count
-    assert schedule.settle(conn, [registered(before)], NOW + 2) == set()
+    assert schedule.settle(conn, [registered(before)], NOW + 2).counted == set()
 
 
 def test_after_a_clean_stop_nothing_is_redone(conn: sqlite3.Connection, n: int) -> None:
