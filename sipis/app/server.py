@@ -32,6 +32,7 @@ from sipis.registrant.dispatch import Rooms
 from sipis.registrant.engine import Registrant
 from sipis.relay.service import Relay, Surroundings
 from sipis.sip.flow import Door, Transport
+from sipis.vault.medium import overridden
 from sipis.vault.roller import Roller
 
 _log = structlog.get_logger("app")
@@ -97,6 +98,8 @@ class Server:
         self._admin_token = self._read_admin_token()
         self._join(ground)
         await self._notary.open()
+        if overridden(self._settings):
+            await self._notary.overridden("allow_copy_on_write")
         await self._lifecycle.recover()
         await ground.endpoint.start()
         self._open.push_async_callback(ground.endpoint.stop)
@@ -112,7 +115,7 @@ class Server:
         self._lifecycle = Lifecycle(
             store=store, vault=ground.vault, clock=clock, settings=settings,
             policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
-            notary=self._notary,
+            notary=self._notary, key_events=self._notary,
         )  # fmt: skip
         self._roller = Roller(
             ground.vault, settings.keys, clock=clock, metrics=ground.metrics, events=self._notary

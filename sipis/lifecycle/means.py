@@ -16,6 +16,7 @@ from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.store.runner import Store
 from sipis.vault import Vault
+from sipis.vault.events import KeyEvents, Unrecorded
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class Means:
     jobs: Supervisor
     entropy: Callable[[int], bytes]
     node: str = ""
+    key_events: KeyEvents = field(default_factory=Unrecorded)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     registrations: Registrations = field(init=False)
     announcer: Announcer = field(init=False)

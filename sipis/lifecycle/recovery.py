@@ -46,7 +46,8 @@ class Recovery:
 
     async def survey(self) -> None:
         """A service that ends: compare every key with every row, once."""
-        used = await self._erase_keyless()
+        used, keyless = await self._erase_keyless()
+        await self._tell(keyless)
         orphans = await self._destroy_orphans(used)
         self._means.vault.end_survey()
         _log.info("surveyed", count=orphans)
@@ -56,29 +57,41 @@ class Recovery:
         await self._means.vault.destroy(owed)
         await self._means.store.write(slots.destroyed, await self._means.store.read(slots.owed))
 
-    async def _erase_keyless(self) -> bytearray:
-        """Erase the rows whose key is gone; returns a byte per slot, 1 where a row has it."""
+    async def _tell(self, keyless: int) -> None:
+        """Say how many rows had no key: all keys are lost, or the database is an older one."""
+        if not keyless:
+            return
+        _log.warning("rows without a key", count=keyless)
+        self._means.metrics.count("keyless_rows_total", keyless)
+        events = self._means.key_events
+        await (events.keyloss if self._means.vault.began_empty else events.restored)(keyless)
+
+    async def _erase_keyless(self) -> tuple[bytearray, int]:
+        """Erase the rows whose key is gone.
+
+        Returns a byte per slot, 1 where a row has it, and how many rows were erased.
+        """
         used = bytearray(len(self._means.vault.segments) * SLOTS_PER_SEGMENT)
+        erased = 0
         page = await self._means.store.read(slots.holders, after=0, limit=PAGE)
         while page:
             keyless = [one for one in page if not self._means.vault.holds(one)]
-            await self._end_if_still_keyless(keyless)
+            erased += await self._end_if_still_keyless(keyless)
             for one in page:
                 if one.slot < len(used):
                     used[one.slot] = 1
             await self._means.clock.sleep(PAUSE)
             page = await self._means.store.read(slots.holders, after=page[-1].n, limit=PAGE)
-        return used
+        return used, erased
 
-    async def _end_if_still_keyless(self, suspects: list[SlotHolder]) -> None:
+    async def _end_if_still_keyless(self, suspects: list[SlotHolder]) -> int:
         """A row may have moved to another slot since it was read: look again at its own place."""
         lost: list[SlotHolder] = []
         for one in suspects:
             again = await self._means.store.read(slots.holders, after=one.n - 1, limit=1)
             lost += [row for row in again if row.n == one.n and self._is_lost(row)]
-        if lost:
-            _log.warning("rows without a key", count=len(lost))
-            await self._destruction.destroy(lost, DeletionReason.KEY_LOST)
+        await self._destruction.destroy(lost, DeletionReason.KEY_LOST)
+        return len(lost)
 
     def _is_lost(self, row: SlotHolder) -> bool:
         return not (self._means.vault.holds(row) or self._destruction.is_ending(row.n))

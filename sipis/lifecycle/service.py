@@ -65,6 +65,7 @@ from sipis.store.gone import Tombstone
 from sipis.store.lookup import InstanceRow
 from sipis.store.runner import Store
 from sipis.vault import Vault
+from sipis.vault.events import KeyEvents, Unrecorded
 
 REMOVED_AT_ONCE: Final = 1000
 
@@ -88,11 +89,13 @@ class Lifecycle:
         entropy: Callable[[int], bytes] = os.urandom,
         node: str = "",
         notary: Notary | None = None,
+        key_events: KeyEvents | None = None,
     ) -> None:
         jobs = Supervisor("lifecycle", clock)
         means = Means(
-            store, vault, clock, Calendar(clock), settings, policy, metrics, jobs, entropy, node
-        )
+            store, vault, clock, Calendar(clock), settings, policy, metrics, jobs, entropy, node,
+            key_events or Unrecorded(),
+        )  # fmt: skip
         self._notary = notary or NoNotary()
         self._means = means
         self._herald = Herald(means)

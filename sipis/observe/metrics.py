@@ -69,6 +69,7 @@ _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("log_signatures_total", "checkpoints of the transparency log that were signed", ()),
     ("log_signature_failures_total", "checkpoints that could not be signed or kept", ()),
     ("epoch_rolls_total", "rolls of the epoch key by outcome", ("outcome",)),
+    ("keyless_rows_total", "rows found without a key at a start and erased", ()),
     ("api_requests_total", "HTTP requests of the app API", ("operation", "status")),
     ("relay_registrations_total", "REGISTERs of apps by outcome", ("outcome",)),
     ("crashes_total", "crashes of supervised tasks", ("room",)),

@@ -16,7 +16,10 @@ class KeyEvents(Protocol):
         """The key slots were lost, and with them so many instances."""
 
     async def restored(self, instances: int) -> None:
-        """So many rows had no key any more, as after the restore of an older database: purged."""
+        """So many rows had no key any more and were purged.
+
+        The database is an older one, or deletions were cut off between key and row.
+        """
 
     async def overridden(self, setting: str) -> None:
         """The operator has set a protection of the keys aside, by this setting."""
