@@ -47,8 +47,8 @@ class Via:
 
     @property
     def received(self) -> str | None:
-        """The source address that the next hop saw."""
-        return self.params.get("received") or None
+        """The source address that the next hop saw; some put IPv6 in brackets (RFC 5118 4.5)."""
+        return (self.params.get("received") or "").strip("[]") or None
 
     @property
     def rport(self) -> int | None:

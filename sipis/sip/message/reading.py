@@ -8,7 +8,8 @@ import re
 from typing import Final
 
 from sipis.errors import RemoteProtocolError
-from sipis.sip.grammar import is_token, parse_number
+from sipis.sip.grammar import first_value, is_token, parse_number
+from sipis.sip.headers import Via
 from sipis.sip.limits import MAX_HEADER_LINE, MAX_HEADERS, MAX_STREAM_MESSAGE
 from sipis.sip.message.fields import Headers
 from sipis.sip.message.model import VERSION, Request, Response
@@ -42,8 +43,9 @@ def parse_message(data: bytes, *, limit: int = MAX_STREAM_MESSAGE) -> Request | 
 def salvage_request(data: bytes) -> Request | None:
     """The request behind bytes that parse_message refused, if it can be answered at all.
 
-    Its header values may be broken, lines that are no headers are left out, and so is the body.
-    None for responses, for ACK, and where no readable top Via tells the way back.
+    Its header values may be broken; lines that are no headers are left out, and so are the body and
+    parameters of the top Via that cannot be read. None for responses, for ACK, and where no top Via
+    tells the way back.
     """
     head, _, _ = data[:MAX_STREAM_MESSAGE].lstrip(b"\r\n").partition(b"\r\n\r\n")
     start, *lines = _rejoin_folds(head.decode("utf-8", "surrogateescape").split("\r\n"))
@@ -63,7 +65,18 @@ def _has_way_back(request: Request) -> bool:
     try:
         return bool(request.via.host)
     except RemoteProtocolError:
+        return _mend_way_back(request)
+
+
+def _mend_way_back(request: Request) -> bool:
+    """Keep of the top Via what stands before its parameters, if that can be read."""
+    sent, _, _ = first_value(request.headers.get("via") or "").partition(";")
+    try:
+        Via.parse(sent)
+    except RemoteProtocolError:
         return False
+    request.headers.set_first("Via", sent)
+    return True
 
 
 def _take_apart(data: bytes) -> tuple[str, Headers, bytes]:
