@@ -1,5 +1,6 @@
 """The app's door: REGISTER to the registrar, requests inside calls to their call.
 
+A stranger gets a challenge whatever it asks for, and over UDP nothing at all.
 Refuses to place calls or to send anything to a provider for an app: a stolen relay login must not
 cost anybody money.
 """
@@ -53,10 +54,9 @@ class AppDoor:
             self._answer(event, 481)
 
     def _answer(self, event: RequestReceived, status: int) -> None:
-        known = event.flow.transport is not Transport.UDP or self._tools.bindings.on_flow(
-            event.flow
-        )
-        if known:
+        if self._tools.bindings.on_flow(event.flow):
             self._tools.reply(event, status, [("Allow", ALLOW)] if status in (200, 405) else [])
-        else:
+        elif event.flow.transport is Transport.UDP:
             self._tools.ignore(event)
+        else:
+            self._registrar.challenge(event)

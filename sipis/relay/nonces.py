@@ -20,7 +20,7 @@ MOST_COUNTED: Final = 100_000
 _TIME_DIGITS: Final = 12
 _SERIAL_DIGITS: Final = 8
 _HEAD_DIGITS: Final = _TIME_DIGITS + _SERIAL_DIGITS
-_PROOF_DIGITS: Final = 40
+_PROOF_DIGITS: Final = 32
 
 
 class Verdict(Enum):

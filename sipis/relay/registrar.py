@@ -2,8 +2,8 @@
 
 A binding is granted for at most an hour and dies with its flow (RFC 5626); there is one per
 instance. The credentials are those of the relay login, checked by the vault alone.
-Refuses to tell who exists: an unknown user gets the same challenge as a wrong password, and over
-UDP a stranger who does not even know what a user looks like gets no answer.
+Refuses to tell who exists: an unknown user gets the same challenge as a wrong password. Over UDP,
+where the source can be forged, only who names a user that exists gets one; names are random text.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -61,18 +61,52 @@ class Registrar:
 
     def receive(self, event: RequestReceived) -> None:
         """Take a REGISTER."""
-        request = event.request
-        unknown = sorted(request.require - _KNOWN_TAGS)
-        if unknown:
-            self._tools.reply(event, 420, [("Unsupported", ", ".join(unknown))])
-            return
-        credentials = self._credentials(request)
+        if event.flow.transport is not Transport.UDP or self._tools.bindings.on_flow(event.flow):
+            self._judge(event)
+        elif not self._tools.spawn("greet", self._greet(event)):
+            self._tools.ignore(event)
+
+    def challenge(self, event: RequestReceived, *, stale: bool = False) -> None:
+        """Ask who is there."""
+        self._metrics.count("relay_registrations_total", outcome="challenged")
+        nonce = self._nonces.new(event.flow, self._tools.clock.monotonic())
+        realm = self._settings.relay_realm
+        self._tools.reply(
+            event,
+            401,
+            [
+                ("WWW-Authenticate", new_challenge(realm, nonce, Algorithm(name), stale=stale))
+                for name in self._settings.relay_algorithms
+            ],
+        )
+
+    async def _greet(self, event: RequestReceived) -> None:
+        """Over UDP, judge the REGISTER of a user that exists; ignore all others."""
+        uri = event.request.to.uri
+        user = uri.user if isinstance(uri, SipUri) else None
+        if user is not None and await self._exists(user):
+            self._judge(event)
+        else:
+            self._metrics.count("foreign_requests_total", door=event.flow.door.value)
+            self._tools.ignore(event)
+
+    async def _exists(self, user: str) -> bool:
+        try:
+            return is_token(user) and await self._find(user) is not None
+        except StoreError:
+            return False
+
+    async def _find(self, user: str) -> Found | None:
+        return await self._store.read(by_relay_user, user, self._tools.clock.wall())
+
+    def _judge(self, event: RequestReceived) -> None:
+        credentials = self._credentials(event.request)
         if credentials is None:
-            self._greet(event)
+            self.challenge(event)
             return
         verdict = self._nonces.judge(credentials, event.flow, self._tools.clock.monotonic())
         if verdict is not Verdict.FRESH:
-            self._challenge(event, stale=verdict is Verdict.STALE)
+            self.challenge(event, stale=verdict is Verdict.STALE)
         elif not self._tools.spawn("register", self._check(event, credentials)):
             self._tools.reply(event, 503, [("Retry-After", "5")])
 
@@ -90,38 +124,18 @@ class Registrar:
                 return credentials
         return None
 
-    def _greet(self, event: RequestReceived) -> None:
-        """Challenge whoever may be an app."""
-        uri = event.request.to.uri
-        user = uri.user if isinstance(uri, SipUri) else None
-        if event.flow.transport is Transport.UDP and not is_token(user or ""):
-            self._metrics.count("foreign_requests_total", door=event.flow.door.value)
-            self._tools.ignore(event)
-        else:
-            self._challenge(event, stale=False)
-
-    def _challenge(self, event: RequestReceived, *, stale: bool) -> None:
-        self._metrics.count("relay_registrations_total", outcome="challenged")
-        nonce = self._nonces.new(event.flow, self._tools.clock.monotonic())
-        realm = self._settings.relay_realm
-        self._tools.reply(
-            event,
-            401,
-            [
-                ("WWW-Authenticate", new_challenge(realm, nonce, Algorithm(name), stale=stale))
-                for name in self._settings.relay_algorithms
-            ],
-        )
-
     async def _check(self, event: RequestReceived, credentials: Credentials) -> None:
-        user = credentials.params.get("username") or ""
         try:
-            found = await self._store.read(by_relay_user, user, self._tools.clock.wall())
+            found = await self._find(credentials.params.get("username") or "")
         except StoreError:
             self._tools.reply(event, 503, [("Retry-After", "5")])
             return
         if found is None or not self._proves(found, credentials, event.request):
-            self._challenge(event, stale=False)
+            self.challenge(event)
+            return
+        unknown = sorted(event.request.require - _KNOWN_TAGS)
+        if unknown:
+            self._tools.reply(event, 420, [("Unsupported", ", ".join(unknown))])
             return
         try:
             binding = self._register(event, found)

@@ -1,6 +1,6 @@
 """The provider's door: each request to the call, mailbox or reception that it is for.
 
-Refuses strangers over UDP without an answer, and refuses to stand between a provider and anybody
+Refuses strangers without an answer, and refuses to stand between a provider and anybody
 but an instance: nothing is ever sent on to a third party.
 """
 
@@ -17,7 +17,6 @@ from sipis.relay.headers import ALLOW
 from sipis.relay.switchboard import Switchboard
 from sipis.relay.tools import Tools
 from sipis.sip.events import AckMissing, CancelReceived, RequestReceived
-from sipis.sip.flow import Transport
 
 MOST_ARRIVING: Final = 5_000
 _OUTSIDE: Final = {"BYE": 481, "INFO": 481, "PRACK": 481, "REFER": 603, "UPDATE": 481}
@@ -123,7 +122,4 @@ class Router:
 
     def _ward_off(self, event: RequestReceived) -> None:
         self._metrics.count("foreign_requests_total", door=event.flow.door.value)
-        if event.flow.transport is Transport.UDP:
-            self._tools.ignore(event)
-        else:
-            self._tools.reply(event, 403)
+        self._tools.ignore(event)

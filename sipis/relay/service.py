@@ -70,7 +70,7 @@ class Relay:
 
     def __init__(self, around: Surroundings) -> None:
         self._around = around
-        self._supervisor = Supervisor("relay", around.clock)
+        self._supervisor = Supervisor("relay", around.clock, on_crash=around.metrics.crashed)
         self._bindings = Bindings()
         self._tools = tools = self._make_tools()
         self._switchboard = Switchboard()
@@ -89,7 +89,9 @@ class Relay:
 
     def trusts(self, flow: Flow) -> bool:
         """Whether errors may be answered there before anything is known: no stranger's flow."""
-        return flow.door is Door.APP or self._admission.trusts(flow)
+        if flow.door is Door.APP:
+            return bool(self._bindings.on_flow(flow))
+        return self._admission.trusts(flow)
 
     def flow_closed(self, flow: Flow) -> None:
         """A flow is gone, and with it the bindings that lived on it."""

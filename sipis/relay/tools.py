@@ -13,7 +13,7 @@ from sipis.relay.bindings import Bindings
 from sipis.relay.headers import ALLOW
 from sipis.relay.ports import Names, Sip, Spawn
 from sipis.sip.events import RequestReceived
-from sipis.sip.flow import Flow, Transport
+from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.grammar import format_hostport
 from sipis.sip.message import response_to
 
@@ -51,12 +51,17 @@ class Tools:
         status: int,
         headers: Iterable[tuple[str, str]] = (),
     ) -> None:
-        """Answer a request that has no leg, or whose leg adds nothing; an ACK has no answer."""
+        """Answer a request that has no leg, or whose leg adds nothing; an ACK has no answer.
+
+        An app that has not shown who it is does not learn what serves it.
+        """
         if event.transaction is None:
             return
         response = response_to(event.request, status, to_tag=self.token())
-        for name, value in (*headers, ("Server", self.user_agent)):
+        for name, value in headers:
             response.headers.add(name, value)
+        if event.flow.door is Door.PROVIDER or self.bindings.on_flow(event.flow):
+            response.headers.add("Server", self.user_agent)
         self.sip.respond(event.transaction, response)
 
     def ignore(self, event: RequestReceived) -> None:

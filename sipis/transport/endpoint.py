@@ -97,7 +97,7 @@ class Endpoint:
         self._addresses = OwnAddresses(parse_advertised(advertise), learn=learn_from_rport)
         self._throttle = Throttle(limits.rate)
         self._acquainted: dict[str, None] = {}
-        self._supervisor = Supervisor("transport", clock)
+        self._supervisor = Supervisor("transport", clock, on_crash=metrics.crashed)
         numbers = itertools.count(1)
         self._udp = UdpSockets(self, numbers)
         self._keepalive = KeepAlive(
@@ -256,7 +256,7 @@ class Endpoint:
         """Take in one message, unless its source sends too many."""
         host = flow.remote[0]
         try:
-            if host in self._acquainted or self._throttle.admit(host, now) or self.trusted(flow):
+            if host in self._acquainted or self._throttle.admit(host, now) or self._knows(flow):
                 self._stack.receive(data, flow, now)
             else:
                 self._metrics.count("sources_limited_total", door=flow.door.value)
@@ -292,6 +292,9 @@ class Endpoint:
     # What the pump calls.
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
+        if self._would_amplify(data, flow):
+            self._metrics.count("foreign_requests_total", door=flow.door.value)
+            return
         try:
             self._way(flow).send(data, flow)
         except TransportError:
@@ -346,13 +349,22 @@ class Endpoint:
             self._acquainted.pop(next(iter(self._acquainted)))
         self._acquainted[host] = None
 
+    def _knows(self, flow: Flow) -> bool:
+        """Whether the peer is no stranger: a room above vouches for it, or a binding holds it."""
+        return self.trusted(flow) or self._keepalive.holds(flow)
+
     def _is_quiet(self, flow: Flow) -> bool:
         """Whether an answer could serve a scanner or hit a third party."""
-        return (
-            flow.transport is Transport.UDP
-            and flow.door is Door.PROVIDER
-            and not self.trusted(flow)
-        )
+        exposed = flow.door is Door.PROVIDER or flow.transport is Transport.UDP
+        return exposed and not self._knows(flow)
+
+    def _would_amplify(self, data: bytes, flow: Flow) -> bool:
+        """Whether a stranger's datagram would bring more bytes to its alleged source than it had.
+
+        At the provider's door nothing is sent to strangers but what a room above orders.
+        """
+        guarded = flow.door is Door.APP and flow.transport is Transport.UDP
+        return guarded and not self._knows(flow) and not self._udp.spend(len(data), flow)
 
     async def _listen(self, listener: Listener) -> BoundListener:
         if listener.transport is Transport.UDP:

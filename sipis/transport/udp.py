@@ -34,11 +34,15 @@ _DROPPED: Final = frozenset({errno.ENOBUFS, errno.ENOMEM, errno.EPERM, errno.ECO
 
 
 class Peer:
-    """A remote address of one socket: its flow, and when it was last heard."""
+    """A remote address of one socket: its flow, when it was last heard, what it may be answered.
 
-    __slots__ = ("flow", "last_received")
+    `allowance` is what is left of the size of its last datagram, in bytes.
+    """
+
+    __slots__ = ("allowance", "flow", "last_received")
 
     def __init__(self, flow: Flow, last_received: float) -> None:
+        self.allowance = 0
         self.flow = flow
         self.last_received = last_received
 
@@ -73,6 +77,14 @@ class UdpSocket:
         peer = self._peers.get(flow.remote)
         return peer.last_received if peer else NEVER
 
+    def spend(self, size: int, remote: tuple[str, int]) -> bool:
+        """Take bytes from the allowance of a remote address; False when it is too small."""
+        peer = self._peers.get(remote)
+        if peer is None or peer.allowance < size:
+            return False
+        peer.allowance -= size
+        return True
+
     def send(self, data: bytes, remote: tuple[str, int]) -> None:
         """Send one datagram or drop it; TransportError when the target cannot be reached at all."""
         if not 0 < remote[1] <= LAST_PORT:
@@ -101,6 +113,7 @@ class UdpSocket:
                 continue
             peer = self._peer(address if len(address) == 2 else address[:2])
             peer.last_received = now
+            peer.allowance = len(data)
             self._receiver.receive(data, peer.flow, now)
         self._receiver.settle(now)
 
@@ -142,6 +155,15 @@ class UdpSockets:
         if opened is None:
             raise TransportError("socket closed")
         opened.send(data, flow.remote)
+
+    def spend(self, size: int, flow: Flow) -> bool:
+        """Whether the flow's last datagram was large enough for so many bytes of answer.
+
+        What is spent is gone, and what is left is lost with the next datagram: a forged source
+        never gets more than was sent in its name.
+        """
+        opened = self._sockets.get(flow.id)
+        return opened is not None and opened.spend(size, flow.remote)
 
     def is_open(self, flow: Flow) -> bool:
         """Whether the socket of the flow is open."""

@@ -61,6 +61,7 @@ class Agent:
             tls=self._tls,
         )
         self.endpoint.on_request[Door.APP] = self._handle
+        self.endpoint.trusted = _everybody
 
     async def __aenter__(self) -> Self:
         await self.endpoint.start()
@@ -156,6 +157,10 @@ class Agent:
         if event.transaction is not None:
             status = 200 if event.request.method == "OPTIONS" else 481
             self.endpoint.respond(event.transaction, response_to(event.request, status))
+
+
+def _everybody(_flow: Flow) -> bool:
+    return True
 
 
 class _ForAll(dict[str, TlsPolicy]):

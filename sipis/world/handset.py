@@ -177,6 +177,8 @@ class Handset(Agent):
             ("CSeq", f"{self._cseq} REGISTER"),
             ("Contact", f"<sip:app@{host}:{port};transport={transport}>"),
             ("Expires", str(expires)),
+            ("Allow", "INVITE, ACK, CANCEL, BYE, INFO, UPDATE, OPTIONS, MESSAGE, NOTIFY"),
+            ("Supported", "outbound, path"),
         ])  # fmt: skip
 
     def _take(self, event: RequestReceived) -> None:

@@ -195,7 +195,12 @@ class Handset(Peer):
         self.login = ("", "")
 
     async def register(
-        self, *, expires: int = 600, contact: str | None = None, wrong: bool = False
+        self,
+        *,
+        expires: int = 600,
+        contact: str | None = None,
+        wrong: bool = False,
+        headers: Iterable[tuple[str, str]] = (),
     ) -> Response:
         """REGISTER, answer the challenge, return the final response."""
         self._register(expires, contact, [])
@@ -214,7 +219,7 @@ class Handset(Peer):
             nonce_count=1,
             qop="auth",
         )
-        self._register(expires, contact, [("Authorization", proof)])
+        self._register(expires, contact, [("Authorization", proof), *headers])
         message = await self.next()
         assert isinstance(message, Response)
         return message
@@ -230,6 +235,9 @@ class Handset(Peer):
             ("CSeq", f"{next(self._cseq)} REGISTER"),
             ("Contact", contact or f"<sip:app@{self.hostport}>"),
             ("Expires", str(expires)),
+            ("Allow", "INVITE, ACK, CANCEL, BYE, INFO, UPDATE, OPTIONS, MESSAGE, NOTIFY"),
+            ("Supported", "outbound, path"),
+            ("User-Agent", "softphone/1.0"),
             *headers,
         ]
         return self.request("REGISTER", "sip:sipis", own)
