@@ -14,7 +14,7 @@ from typing import Final
 from sipis.clock import Clock
 from sipis.config import Settings
 from sipis.errors import RemoteProtocolError
-from sipis.relay.finding import Found, by_aors, by_number, by_tokens
+from sipis.relay.finding import Found, alone_on, by_aors, by_tokens
 from sipis.relay.names import aor_name
 from sipis.relay.ports import Sources
 from sipis.sip.flow import Flow
@@ -68,24 +68,19 @@ class Admission:
             found = await self._store.read(by_tokens, tokens, self._clock.wall())
             if found is not None:
                 return self._judge(found, flow)
-        owner = self._sources.owner_of(flow)
-        if owner is not None:
-            served = await self._store.read(by_number, owner, self._clock.wall())
+        if not flow.listener:
+            served = await self._store.read(alone_on, flow.id, self._clock.wall())
             if served is not None:
-                return [served]
+                return self._judge(served, flow)
         return await self._by_address(request, flow)
 
     def _judge(self, found: Found | GoneContact, flow: Flow) -> Admitted:
         host = flow.remote[0]
         if isinstance(found, GoneContact):
             return Denied(480) if host in found.sources else Stranger()
-        by_token = self._settings.provider(found.row.registrar).inbound == "token"
-        may = (
-            by_token
-            or self._sources.is_known(found.row.registrar, host)
-            or self._sources.owner_of(flow) == found.n
-        )
-        return [found] if may else Stranger()
+        registrar = found.row.registrar
+        by_token = self._settings.provider(registrar).inbound == "token"
+        return [found] if by_token or self._sources.is_known(registrar, host) else Stranger()
 
     async def _by_address(self, request: Request, flow: Flow) -> Admitted:
         registrars = self._sources.registrars_of(flow.remote[0])
@@ -103,6 +98,15 @@ def contact_tokens(request: Request) -> list[str]:
         return []
     texts = (uri.unescaped_user or "", uri.params.get("line") or "")
     return [text for text in texts if is_token(text)]
+
+
+def instance_named_by(request: Request) -> str:
+    """What tells a fork to another instance from a merged request (RFC 3261 8.2.2.2).
+
+    A request that does not name our Contact is none until its instance is known.
+    """
+    tokens = contact_tokens(request)
+    return tokens[0] if tokens else request.vias[0].branch or ""
 
 
 def is_token(text: str) -> bool:

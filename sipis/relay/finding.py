@@ -55,6 +55,11 @@ def by_number(conn: sqlite3.Connection, n: int, now: float) -> Found | None:
     return _complete(conn, lookup.by_n(conn, n, now), now)
 
 
+def alone_on(conn: sqlite3.Connection, flow: int, now: float) -> Found | None:
+    """The instance that has a connection of ours for itself."""
+    return _complete(conn, lookup.alone_on(conn, flow, now), now)
+
+
 def by_relay_user(conn: sqlite3.Connection, user: str, now: float) -> Found | None:
     """The instance whose app logs in under that name."""
     return _complete(conn, lookup.by_relay_user(conn, user, now), now)

@@ -94,9 +94,6 @@ class Sources(Protocol):
     def registrars_of(self, host: str) -> Sequence[str]:
         """The registrars that this IP literal may speak for."""
 
-    def owner_of(self, flow: Flow) -> int | None:
-        """The number of the instance that a flow of ours serves alone, if it does."""
-
 
 class Proofs(Protocol):
     """Lifecycle, as far as the relay reports to it."""

@@ -13,6 +13,7 @@ from sipis.config import ProviderSettings, Settings
 from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
 from sipis.sip.flow import Door, Transport
+from sipis.sip.message import Request
 from sipis.transport.endpoint import Endpoint
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.resolver import Resolver
@@ -75,8 +76,9 @@ class TransportSettings:
         policy: NetworkPolicy,
         entropy: Callable[[int], bytes],
         metrics: Metrics | None = None,
+        instance_of: Callable[[Request], str] | None = None,
     ) -> Endpoint:
-        """An endpoint that is not started yet."""
+        """An endpoint that is not started yet; `instance_of` names what a request is for."""
         return Endpoint(
             clock=clock,
             listeners=self.listeners,
@@ -88,6 +90,7 @@ class TransportSettings:
             learn_from_rport=self.learn_from_rport,
             nat_binding=self.nat_binding,
             metrics=metrics,
+            instance_of=instance_of,
         )
 
     def resolver(

@@ -37,8 +37,8 @@ class Town:
         self._sections: Mapping[str, object] = {}
 
     async def serve(self, **sections: Mapping[str, object]) -> Server:
-        """Start the server (again); `sections` are merged over the settings of the scenarios."""
-        self._sections = sections or self._sections
+        """Start the server (again); `sections` are merged over the settings that it had."""
+        self._sections = merged(self._sections, sections)
         self.server = await self._server_open.enter_async_context(Server(self.settings()))
         return self.server
 

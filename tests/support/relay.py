@@ -29,7 +29,7 @@ from sipis.push.provider import AddressedTarget, Notification
 from sipis.relay.names import aor_name, target_name
 from sipis.relay.service import Relay, Surroundings
 from sipis.secret import Secret
-from sipis.sip.flow import Door, Flow, Transport
+from sipis.sip.flow import Door, Transport
 from sipis.sip.uri import SipUri, parse_uri
 from sipis.store import instances, targets
 from sipis.store.inline import InlineRunner
@@ -95,9 +95,6 @@ class KnownSources:
 
     def registrars_of(self, host: str) -> list[str]:
         return [REGISTRAR] if host in self.hosts else []
-
-    def owner_of(self, flow: Flow) -> int | None:
-        return None
 
 
 class LiteralNames:
