@@ -3,6 +3,7 @@
 Refuses to let an exception out: what is unknown becomes `internal`, logged by its type alone.
 """
 
+import asyncio
 import json
 from typing import TypeVar
 
@@ -19,6 +20,8 @@ from sipis.observe.metrics import Metrics
 
 Model = TypeVar("Model", bound=BaseModel)
 DEEPEST_JSON = 16
+BODY_TIMEOUT = 10.0
+"""Seconds in which a whole body must have come."""
 
 _log = structlog.get_logger("api")
 
@@ -77,7 +80,7 @@ async def body_of(request: web.Request, model: type[Model]) -> Model:
     """Read and check a JSON body; every failure is a Problem that names the field."""
     if request.content_type != "application/json":
         raise Problem(problems.UNSUPPORTED_MEDIA)
-    values = _parsed(await request.read())
+    values = _parsed(await _whole_body(request))
     try:
         return model.model_validate(values)
     except ValidationError as wrong:
@@ -89,6 +92,14 @@ async def optional_body_of(request: web.Request, model: type[Model]) -> Model:
     if not request.can_read_body:
         return model.model_validate({})
     return await body_of(request, model)
+
+
+async def _whole_body(request: web.Request) -> bytes:
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT):
+            return await request.read()
+    except TimeoutError:
+        raise Problem(problems.TOO_SLOW) from None
 
 
 def _parsed(data: bytes) -> object:

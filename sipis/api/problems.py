@@ -32,6 +32,7 @@ PUSH_NOT_CONFIGURED: Final = ProblemKind(
     "push-not-configured", 422, "The push service of a target is not configured for this app"
 )
 TOO_LARGE: Final = ProblemKind("too-large", 413, "The body is too large")
+TOO_SLOW: Final = ProblemKind("too-slow", 408, "The body took too long")
 UNSUPPORTED_MEDIA: Final = ProblemKind("unsupported-media", 415, "The body must be JSON")
 UNAUTHORIZED: Final = ProblemKind("unauthorized", 401, "The app key is missing or wrong")
 NOT_FOUND: Final = ProblemKind("not-found", 404, "There is no such thing here")
@@ -43,8 +44,8 @@ INTERNAL: Final = ProblemKind("internal", 500, "The server failed; the fault is 
 
 KINDS: Final = (
     INVALID_JSON, INVALID_FIELD, UNKNOWN_FIELD, REFUSED_ADDRESS, PUSH_NOT_CONFIGURED, TOO_LARGE,
-    UNSUPPORTED_MEDIA, UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, TOO_MANY, UNAVAILABLE,
-    INTERNAL,
+    TOO_SLOW, UNSUPPORTED_MEDIA, UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, TOO_MANY,
+    UNAVAILABLE, INTERNAL,
 )  # fmt: skip
 
 

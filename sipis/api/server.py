@@ -1,11 +1,14 @@
 """The two HTTP listeners: the app API for everybody, the admin API for operators.
 
-Refuses TLS before 1.2 and bodies over the limit; who may call is decided in the handlers.
+Refuses TLS before 1.2, bodies over the limit, and peers that take their time: a connection on
+which no request comes to its end is closed. Who may call is decided in the handlers.
 """
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from aiohttp import web
 
@@ -20,7 +23,15 @@ from sipis.config import AdminSettings, ApiSettings
 from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
 
-IDLE = 75.0
+PATIENCE: Final = 12.0
+"""Seconds for the head of a request, counted from the connection or from the last answer."""
+PROXY_PATIENCE: Final = 75.0
+"""The same where a proxy stands in front: it keeps its connections, and slow peers, to itself."""
+HANDSHAKE_TIMEOUT: Final = 10.0
+LINGERING: Final = 2.0
+"""Seconds for the rest of a body that nobody wants."""
+MOST_CONNECTIONS: Final = 5_000
+BACKLOG: Final = 1024
 OPERATORS_PER_MINUTE = 6000
 
 Handlers = Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
@@ -61,31 +72,71 @@ class HttpListener:
     def __init__(
         self, app: web.Application, settings: ApiSettings | AdminSettings, section: str
     ) -> None:
-        self._runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE)
+        proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
+        self._runner = web.AppRunner(
+            app,
+            access_log=None,
+            keepalive_timeout=PROXY_PATIENCE if proxied else PATIENCE,
+            lingering_time=LINGERING,
+        )
+        self._server: asyncio.Server | None = None
         self._settings = settings
         self._section = section
+        self._context: ssl.SSLContext | None = None
         self.port = settings.port
 
     async def start(self) -> None:
         """Listen; ConfigError names the section when the address cannot be had."""
         await self._runner.setup()
-        context = (
-            server_context(self._settings) if isinstance(self._settings, ApiSettings) else None
-        )
-        site = web.TCPSite(
-            self._runner, self._settings.host, self._settings.port, ssl_context=context
-        )
+        if isinstance(self._settings, ApiSettings):
+            self._context = server_context(self._settings)
         try:
-            await site.start()
+            self._server = await self._listen()
         except OSError as failure:
             await self._runner.cleanup()
             problem = failure.strerror or "cannot be listened at"
             raise ConfigError(f"{self._section}.port", problem) from None
-        self.port = self._runner.addresses[0][1]
+        self.port = int(self._server.sockets[0].getsockname()[1])
+
+    def reload(self) -> None:
+        """Use renewed certificate files from the next handshake on; ConfigError: as it was."""
+        settings = self._settings
+        if self._context is None or not isinstance(settings, ApiSettings):
+            return
+        server_context(settings)
+        if settings.cert_file is not None:
+            _load(self._context, settings.cert_file, settings.key_file)
 
     async def stop(self) -> None:
         """Finish the requests under way, within seconds, and stop listening."""
+        if self._server is not None:
+            self._server.close()
         await self._runner.cleanup()
+
+    async def _listen(self) -> asyncio.Server:
+        return await asyncio.get_running_loop().create_server(
+            self._admit,
+            self._settings.host,
+            self._settings.port,
+            ssl=self._context,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._context else None,
+            backlog=BACKLOG,
+        )
+
+    def _admit(self) -> asyncio.Protocol:
+        """Who talks to a new connection: HTTP, or nobody when there are too many."""
+        http = self._runner.server
+        if http is None or len(http.connections) >= MOST_CONNECTIONS:
+            return _TurnedAway()
+        return http()
+
+
+class _TurnedAway(asyncio.Protocol):
+    """Closes its connection before anything is said."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Close it."""
+        transport.close()
 
 
 def server_context(settings: ApiSettings) -> ssl.SSLContext | None:

@@ -4,6 +4,7 @@ Refuses to die in the middle: the first signal drains, only a second one hurries
 """
 
 import asyncio
+import resource
 import signal
 from collections.abc import Callable
 
@@ -23,6 +24,7 @@ async def serve_until_stopped(settings: Settings, announce: Callable[[str], None
     """Serve until SIGTERM or SIGINT, then let ringing calls end; SipisError: it cannot start."""
     set_up(settings.log)
     _log.info("process hardened", unprotected="; ".join(harden().unprotected))
+    _log.info("connections possible", limit=_raise_descriptor_limit())
     for warning in media_warnings(settings):
         _log.warning("keys unprotected", problem=warning)
     stop, hurry = asyncio.Event(), asyncio.Event()
@@ -32,6 +34,13 @@ async def serve_until_stopped(settings: Settings, announce: Callable[[str], None
             announce(line)
         await stop.wait()
         await server.drain(hurry)
+
+
+def _raise_descriptor_limit() -> int:
+    """Take all file descriptors that the system grants; a usual soft limit is a thousand."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def _on_signals(stop: asyncio.Event, hurry: asyncio.Event) -> None:
