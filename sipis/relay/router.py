@@ -13,14 +13,18 @@ from sipis.errors import RemoteProtocolError, StoreError
 from sipis.observe.metrics import Metrics
 from sipis.relay.admission import Admission, Denied, Stranger
 from sipis.relay.finding import Found
-from sipis.relay.headers import ALLOW
+from sipis.relay.headers import ALLOW, unsupported
 from sipis.relay.switchboard import Switchboard
 from sipis.relay.tools import Tools
 from sipis.sip.events import AckMissing, CancelReceived, RequestReceived
 
 MOST_ARRIVING: Final = 5_000
-_OUTSIDE: Final = {"BYE": 481, "INFO": 481, "PRACK": 481, "REFER": 603, "UPDATE": 481}
-"""What a request owes that came outside of a dialog and has nothing to do there; others 405."""
+_OUTSIDE: Final = {
+    **dict.fromkeys(("BYE", "INFO", "PRACK", "UPDATE"), 481),
+    **dict.fromkeys(("PUBLISH", "REGISTER", "SUBSCRIBE"), 405),
+    "REFER": 603,
+}
+"""What a request owes that came outside of a dialog and has nothing to do there; others 501."""
 
 _log = structlog.get_logger("relay")
 
@@ -72,9 +76,9 @@ class Router:
         elif event.transaction is None:
             return
         elif event.request.method == "OPTIONS":
-            self._refuse(event, 200)
+            self._tell_abilities(event)
         elif event.request.method not in self._takers:
-            self._refuse(event, _OUTSIDE.get(event.request.method, 405))
+            self._refuse(event, _OUTSIDE.get(event.request.method, 501))
         else:
             self._look_up(event, event.transaction)
 
@@ -113,12 +117,22 @@ class Router:
     def _trouble(self, event: RequestReceived, status: int) -> Denied | Stranger:
         return Denied(status) if self._admission.trusts(event.flow) else Stranger()
 
-    def _refuse(self, event: RequestReceived, status: int) -> None:
-        """Answer a known source; leave a stranger in the dark."""
-        if self._admission.trusts(event.flow):
-            self._tools.reply(event, status, [("Allow", ALLOW)] if status in (200, 405) else [])
+    def _tell_abilities(self, event: RequestReceived) -> None:
+        missing = unsupported(event.request)
+        if missing:
+            self._refuse(event, 420, [("Unsupported", ", ".join(missing))])
         else:
+            self._refuse(event, 200, [("Allow", ALLOW)])
+
+    def _refuse(
+        self, event: RequestReceived, status: int, headers: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Answer a known source; leave a stranger in the dark."""
+        if not self._admission.trusts(event.flow):
             self._ward_off(event)
+            return
+        allowed = [("Allow", ALLOW)] if status in (405, 501) else []
+        self._tools.reply(event, status, [*headers, *allowed])
 
     def _ward_off(self, event: RequestReceived) -> None:
         self._metrics.count("foreign_requests_total", door=event.flow.door.value)
