@@ -17,6 +17,7 @@ from rich.console import Console
 from sipis import __version__
 from sipis.app.checks import findings_of
 from sipis.app.first_start import ready_to_serve
+from sipis.app.keys import rotate_kek
 from sipis.app.operator import AdminClient
 from sipis.app.serve import serve_until_stopped
 from sipis.config import Settings, load
@@ -29,6 +30,8 @@ app = typer.Typer(
 )
 instances = typer.Typer(help="Look at instances and delete them.", no_args_is_help=True)
 app.add_typer(instances, name="instances")
+keys = typer.Typer(help="Care for the key store of a server that is stopped.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 Config = Annotated[Path | None, typer.Option(help="The TOML file; none: embedded defaults.")]
 
 _out = Console(highlight=False, soft_wrap=True, markup=False)
@@ -115,6 +118,18 @@ def delete_instance(instance: str, config: Config = None) -> None:
     with _one_line_for_errors():
         receipt = AdminClient(_settings(config)).delete(instance)
     _out.print(json.dumps(receipt, indent=2))
+
+
+@keys.command("rotate-kek")
+def rotate_key_encryption_key(
+    new: Annotated[Path, typer.Option(help="A file with the new KEK: 32 bytes, or their base64.")],
+    config: Config = None,
+) -> None:
+    """Wrap the epoch key under a new KEK; from then on the old one opens nothing."""
+    with _one_line_for_errors():
+        generation = uvloop.run(rotate_kek(_settings(config), new))
+    _out.print(f"epoch {generation} is wrapped by the KEK in {new}")
+    _out.print("point keys.kek_file (or the credential sipis-kek) at it, then destroy the old one")
 
 
 def _settings(config: Path | None) -> Settings:

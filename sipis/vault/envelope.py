@@ -18,8 +18,9 @@ Why each choice is safe:
 """
 
 import hmac
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Final
+from typing import Final, Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -38,12 +39,24 @@ _LENGTH_FIELD: Final = 4
 _INTEGER_LENGTH: Final = (8).to_bytes(4, "big")
 
 
+class Aead(Protocol):
+    """A cipher of the cryptography package."""
+
+    def decrypt(self, nonce: bytes, data: bytes, associated_data: bytes | None) -> bytes:
+        """The text; InvalidTag when anything is not as it was."""
+
+
+_FORMER: Final[dict[bytes, Callable[[bytes], Aead]]] = {}
+"""Algorithms that nothing is sealed with any more, by their byte: what they sealed still opens."""
+
+
 class Cipher:
     """One key, ready to seal and open."""
 
-    __slots__ = ("_aead",)
+    __slots__ = ("_aead", "_key")
 
     def __init__(self, key: bytes) -> None:
+        self._key = key
         self._aead = AESGCM(key)
 
     def seal(self, plain: bytes, *, nonce: bytes, bound: bytes) -> bytes:
@@ -52,13 +65,20 @@ class Cipher:
 
     def open(self, sealed: bytes, *, bound: bytes) -> bytes:
         """Decrypt; SealBroken for a wrong key, altered bytes, another place or algorithm."""
-        if sealed[:1] != _ALGORITHM or len(sealed) < OVERHEAD:
-            raise SealBroken("sealed with an unknown algorithm")
+        algorithm = sealed[:1]
+        aead = self._aead if algorithm == _ALGORITHM else self._former(algorithm)
+        if len(sealed) < OVERHEAD:
+            raise SealBroken("too short to be sealed")
         nonce, text = sealed[1 : 1 + NONCE_LENGTH], sealed[1 + NONCE_LENGTH :]
         try:
-            return self._aead.decrypt(nonce, text, _ALGORITHM + bound)
+            return aead.decrypt(nonce, text, algorithm + bound)
         except InvalidTag:
             raise SealBroken("altered, or sealed for another place") from None
+
+    def _former(self, algorithm: bytes) -> Aead:
+        if algorithm not in _FORMER:
+            raise SealBroken("sealed with an unknown algorithm")
+        return _FORMER[algorithm](self._key)
 
 
 def framed(*fields: str | bytes | int) -> bytes:

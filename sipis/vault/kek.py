@@ -40,11 +40,11 @@ def load_kek(
     _refuse_inline(environment)
     path = _configured(settings, environment)
     if path is not None:
-        return _read(path)
+        return read_kek(path)
     path = data_dir / FILE_NAME
     if not path.exists() and not needed:
         return _make(path, entropy)
-    return _read(path)
+    return read_kek(path)
 
 
 def _refuse_inline(environment: Mapping[str, str]) -> None:
@@ -62,7 +62,8 @@ def _configured(settings: KeysSettings, environment: Mapping[str, str]) -> Path 
     return None
 
 
-def _read(path: Path) -> bytes:
+def read_kek(path: Path) -> bytes:
+    """The 32 bytes, or their base64, in a file; KeeperLocked when it holds neither."""
     try:
         content = path.read_bytes()
     except OSError as missing:

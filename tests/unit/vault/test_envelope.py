@@ -1,10 +1,11 @@
 import pytest
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.errors import SealBroken
 from sipis.vault.envelope import (
+    _FORMER,
     NONCE_LENGTH,
     OVERHEAD,
     Cipher,
@@ -44,12 +45,27 @@ def test_other_names_or_another_key_keep_it_shut() -> None:
         Cipher(bytes(32)).open(sealed, bound=b"names")
 
 
-def test_an_unknown_algorithm_byte_fails_closed() -> None:
+def test_k12_an_unknown_algorithm_byte_fails_closed() -> None:
     sealed = Cipher(KEY).seal(b"text", nonce=NONCE, bound=b"names")
     with pytest.raises(SealBroken, match="algorithm"):
         Cipher(KEY).open(b"\x02" + sealed[1:], bound=b"names")
     with pytest.raises(SealBroken):
         Cipher(KEY).open(b"", bound=b"names")
+
+
+def test_k12_after_another_algorithm_took_over_what_the_former_sealed_still_opens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = Cipher(KEY).seal(b"text", nonce=NONCE, bound=b"names")
+    monkeypatch.setattr("sipis.vault.envelope._ALGORITHM", b"\x02")
+    monkeypatch.setattr("sipis.vault.envelope.AESGCM", ChaCha20Poly1305)
+    monkeypatch.setitem(_FORMER, b"\x01", AESGCM)
+    new = Cipher(KEY).seal(b"text", nonce=NONCE, bound=b"names")
+    assert (old[:1], new[:1]) == (b"\x01", b"\x02")
+    for sealed in (old, new):
+        assert Cipher(KEY).open(sealed, bound=b"names") == b"text"
+    with pytest.raises(SealBroken):
+        Cipher(KEY).open(b"\x02" + old[1:], bound=b"names")
 
 
 def test_it_is_plain_aes_256_gcm_with_the_algorithm_byte_bound() -> None:
