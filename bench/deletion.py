@@ -55,7 +55,10 @@ def _deletions(folder: Path, count: int) -> Iterator[Figure]:
     with Server(folder / "sipis", **BESIDE) as server:
         try:
             address = f"sip:127.0.0.1:{registrar.port}"
-            phones = [Phone(f"user{i:06}", DOMAIN, PASSWORD, address) for i in range(count)]
+            phones = [
+                Phone(f"user{number:06}", DOMAIN, PASSWORD, address, proven=True)
+                for number in range(count)
+            ]
             put_to_sleep(server.data, phones, bound=BOUND)
             ids = _ids(server.data)
             server.start()

@@ -33,7 +33,15 @@ from sipis.store.instances import NewInstance
 from sipis.store.runner import Runner
 from sipis.store.schedule import Binding, Settlement
 from sipis.store.targets import NewTarget
-from sipis.vault import PasswordCredential, SealedInstance, Vault, new_relay_login
+from sipis.vault import (
+    Credential,
+    Ha1Credential,
+    PasswordCredential,
+    SealedInstance,
+    Vault,
+    new_relay_login,
+)
+from sipis.vault.records import digests
 
 BATCH = 1000
 DAY = 86_400.0
@@ -43,7 +51,10 @@ SECRET = "the-bearer-secret-of-every-phone"
 
 @dataclass(frozen=True)
 class Phone:
-    """A phone that is going to sleep; `expires_at` is in Unix seconds, None for the default TTL."""
+    """A phone that is going to sleep; `expires_at` is in Unix seconds, None for the default TTL.
+
+    One that has registered before (`proven`) has HA1s for its domain in place of the password.
+    """
 
     user: str
     domain: str
@@ -51,11 +62,19 @@ class Phone:
     registrar: str | None = None
     token: str = ""
     expires_at: float | None = None
+    proven: bool = False
 
     @property
     def account(self) -> Account:
         """Its SIP account."""
         return Account(f"sip:{self.user}@{self.domain}", registrar=self.registrar)
+
+    @property
+    def credential(self) -> Credential:
+        """What proves it to its registrar."""
+        if self.proven:
+            return Ha1Credential(digests(self.user, self.domain, self.password))
+        return PasswordCredential(Secret(self.password))
 
     @property
     def target(self) -> PushTarget:
@@ -91,7 +110,7 @@ async def _admit(vault: Vault, phone: Phone, now: float) -> NewInstance:
         id=instance,
         app=APP,
         account=phone.account,
-        credential=PasswordCredential(Secret(phone.password)),
+        credential=phone.credential,
         targets=(phone.target,),
         push_key=None,
         relay=new_relay_login("sipis", os.urandom),
