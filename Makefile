@@ -6,10 +6,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := kamailio kamailio-tls-modules sip-tester baresip
 
-.PHONY: demo run test check bench docs lock format clean
+.PHONY: demo audit-demo run test check bench docs lock format clean
 
 demo: $(READY)
 	@$(BIN)/sipis demo
+
+audit-demo: $(READY)
+	@$(BIN)/sipis audit demo
 
 run: $(READY)
 	@$(BIN)/sipis serve

@@ -20,6 +20,8 @@ from sipis.app.first_start import ready_to_serve
 from sipis.app.keys import rotate_kek
 from sipis.app.operator import AdminClient
 from sipis.app.serve import serve_until_stopped
+from sipis.audit.export import verifier
+from sipis.audit.verifier.__main__ import check_evidence
 from sipis.config import Settings, load
 from sipis.errors import SipisError
 
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 instances = typer.Typer(help="Look at instances and delete them.", no_args_is_help=True)
 app.add_typer(instances, name="instances")
+audit = typer.Typer(help="Look at the evidence of deletion and check it.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
 keys = typer.Typer(help="Care for the key store of a server that is stopped.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 Config = Annotated[Path | None, typer.Option(help="The TOML file; none: embedded defaults.")]
@@ -118,6 +122,50 @@ def delete_instance(instance: str, config: Config = None) -> None:
     with _one_line_for_errors():
         receipt = AdminClient(_settings(config)).delete(instance)
     _out.print(json.dumps(receipt, indent=2))
+
+
+@audit.command("show")
+def show_log(config: Config = None) -> None:
+    """Show the transparency log of the running server at a glance."""
+    with _one_line_for_errors():
+        shown = AdminClient(_settings(config)).audit()
+    _out.print(json.dumps(shown, indent=2))
+
+
+@audit.command("export")
+def export_log(folder: Path, config: Config = None) -> None:
+    """Write log, checkpoints, keys and the verifier into a folder, for an auditor to take away."""
+    with _one_line_for_errors():
+        client = AdminClient(_settings(config))
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / "log.jsonl").open("wb") as file:
+            file.writelines(client.log_lines())
+        (folder / "checkpoints").write_bytes(client.checkpoints())
+        (folder / "keys").write_bytes(client.log_keys())
+        (folder / "verify.pyz").write_bytes(verifier())
+    _out.print(f"python3 {folder}/verify.pyz {folder}")
+
+
+@audit.command("verify")
+def verify_evidence(
+    what: Annotated[Path, typer.Argument(help="A receipt, or the folder of an export.")],
+    key: Annotated[Path | None, typer.Option(help="Verifier keys, one a line.")] = None,
+    opening: Annotated[str, typer.Option(help="INSTANCE:SALT as the app was given them.")] = "",
+    kept: Annotated[Path | None, typer.Option(help="Checkpoints of an earlier visit.")] = None,
+) -> None:
+    """Check a receipt or an export, offline; exit 1 unless everything holds."""
+    holds, lines = check_evidence(what, key, opening=opening, kept=kept)
+    for line in lines:
+        _out.print(line)
+    raise typer.Exit(0 if holds else 1)
+
+
+@audit.command("demo")
+def demonstrate() -> None:
+    """Plant an instance, delete it, prove it offline, forge the proof and be caught."""
+    from sipis.audit_demo import tell_of_deletion  # noqa: PLC0415 - needs a server of its own
+
+    raise typer.Exit(uvloop.run(tell_of_deletion(_stage)))
 
 
 @keys.command("rotate-kek")

@@ -62,6 +62,25 @@ class AdminClient:
         """Destroy one instance; its receipt."""
         return self._expect("DELETE", f"{_INSTANCES}/{quote(instance, safe='')}")
 
+    def audit(self) -> Body:
+        """The transparency log at a glance."""
+        return self._expect("GET", "/v1/admin/audit")
+
+    def log_lines(self) -> Iterator[bytes]:
+        """All lines of the log, some thousands at a time."""
+        first = 0
+        while lines := self._fetch(f"/v1/admin/log?first={first}"):
+            yield lines
+            first += lines.count(b"\n")
+
+    def checkpoints(self) -> bytes:
+        """All published checkpoints."""
+        return self._fetch("/v1/admin/checkpoints")
+
+    def log_keys(self) -> bytes:
+        """The verifier keys of the log."""
+        return self._fetch("/v1/admin/keys")
+
     def _expect(self, method: str, path: str) -> Body:
         said = self._ask(method, path)
         if said.status >= 300:
@@ -70,18 +89,33 @@ class AdminClient:
         return said.body
 
     def _ask(self, method: str, path: str) -> Said:
-        url = f"http://{self._host}:{self._port}{path}"
-        request = urllib.request.Request(
-            url, method=method, headers={"Authorization": f"Bearer {self._token}"}
-        )
         try:
-            with urllib.request.urlopen(request, timeout=PATIENCE) as response:  # noqa: S310 - as above
+            with self._open(method, path) as response:
                 return Said(response.status, json.load(response))
         except urllib.error.HTTPError as refused:
             return Said(refused.code, _problem(refused))
         except (OSError, http.client.HTTPException, ValueError):
-            where = f"{self._host}:{self._port}"
-            raise TransportError(f"no sipis server answers at {where}") from None
+            raise self._silence() from None
+
+    def _fetch(self, path: str) -> bytes:
+        try:
+            with self._open("GET", path) as response:
+                return response.read()
+        except urllib.error.HTTPError as refused:
+            raise TransportError(f"the server answered {refused.code}") from None
+        except (OSError, http.client.HTTPException):
+            raise self._silence() from None
+
+    def _open(self, method: str, path: str) -> http.client.HTTPResponse:
+        url = f"http://{self._host}:{self._port}{path}"
+        request = urllib.request.Request(
+            url, method=method, headers={"Authorization": f"Bearer {self._token}"}
+        )
+        opened: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE)  # noqa: S310 - as above
+        return opened
+
+    def _silence(self) -> TransportError:
+        return TransportError(f"no sipis server answers at {self._host}:{self._port}")
 
 
 def _token(settings: Settings) -> str:

@@ -3,11 +3,11 @@
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from .export import verify_folder
-from .forms import Unproven, read_checkpoints, read_keys
+from .forms import Key, Unproven, read_checkpoints, read_keys
 from .receipt import Proven, commitment_of, verify_receipt
 from .rules import Report, lateness_class
 
@@ -38,19 +38,28 @@ def _counted(counter: Counter[str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in counter.most_common()) or "none"
 
 
-def run(
+def check_evidence(
     what: Path, key: Path | None, *, opening: str = "", kept: Path | None = None
 ) -> tuple[bool, list[str]]:
-    """Check a receipt or a folder; whether it holds, and what to tell. OSError, Unproven."""
-    keys = read_keys((key or what / "keys").read_text("utf-8"))
-    if what.is_dir():
-        before = read_checkpoints(kept.read_text("utf-8")) if kept else []
-        report = verify_folder(what, keys, before)
-        return not report.findings, list(told(report))
-    proven = verify_receipt(what.read_text("utf-8"), keys)
-    if opening and commitment_of(*opening.split(":", 1)) != proven.leaf["c"]:
-        raise Unproven("the receipt is about another instance than this opening")
+    """Check a receipt or a folder: whether it holds, and what to tell. Never raises for input."""
+    try:
+        keys = read_keys((key or what / "keys").read_text("utf-8"))
+        if what.is_dir():
+            before = read_checkpoints(kept.read_text("utf-8")) if kept else []
+            report = verify_folder(what, keys, before)
+            return not report.findings, list(told(report))
+        proven = _receipt(what, keys, opening)
+    except (Unproven, OSError, ValueError) as wrong:
+        return False, [f"FINDING       {wrong}", "NOT PROVEN"]
     return True, list(told_receipt(proven))
+
+
+def _receipt(path: Path, keys: Sequence[Key], opening: str) -> Proven:
+    proven = verify_receipt(path.read_text("utf-8"), keys)
+    instance, _, salt = opening.partition(":")
+    if opening and commitment_of(instance, salt) != proven.leaf["c"]:
+        raise Unproven("the receipt is about another instance than this opening")
+    return proven
 
 
 def main() -> int:
@@ -61,10 +70,7 @@ def main() -> int:
     parser.add_argument("--opening", default="", help="INSTANCE:SALT as the app was given them")
     parser.add_argument("--kept", type=Path, help="checkpoints kept from an earlier visit")
     given = parser.parse_args()
-    try:
-        holds, lines = run(given.what, given.key, opening=given.opening, kept=given.kept)
-    except (Unproven, OSError, ValueError) as wrong:
-        holds, lines = False, [f"FINDING       {wrong}", "NOT PROVEN"]
+    holds, lines = check_evidence(given.what, given.key, opening=given.opening, kept=given.kept)
     sys.stdout.write("\n".join(lines) + "\n")
     return 0 if holds else 1
 
