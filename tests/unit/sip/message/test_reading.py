@@ -1,4 +1,3 @@
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -134,36 +133,6 @@ class TestLimits:
         line = b"X: " + b"a" * (MAX_HEADER_LINE - 3)
         assert read_request(START + HEAD + line + b"\r\n\r\n").method == "OPTIONS"
         assert refusal(START + HEAD + line + b"a\r\n\r\n") == 400
-
-    @pytest.mark.parametrize(
-        "fill",
-        [
-            b"A:\r\n",
-            b"A:\r\n \r\n",
-            b",",
-            b'"',
-            b'\\"',
-            b"<",
-            b"<>,",
-            b";",
-            b";a",
-            b" \t",
-            b"a,",
-            b"Via: SIP/2.0/UDP a,",
-            b"\r\n l",
-            b"\r\nl ",
-            b"Digest a=b,",
-            b"\xff",
-            b":",
-        ],
-    )
-    def test_the_worst_64_kib_take_bounded_time(self, fill: bytes) -> None:
-        # Far above the aim, so that a busy machine cannot fail it; a quadratic scan takes seconds.
-        data = START + HEAD + b"Contact: " + fill * (60_000 // len(fill)) + b"\r\n\r\n"
-        before = time.process_time()
-        for read in (parse_message, salvage_request):
-            read_and_touch(read, data)
-        assert time.process_time() - before < 0.5
 
 
 def read_and_touch(read: Callable[[bytes], Message | None], data: bytes) -> None:
