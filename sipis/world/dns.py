@@ -25,6 +25,8 @@ class NameServer:
     """Answer nothing at all, as a dead name server does."""
     failing: bool = False
     """Answer SERVFAIL."""
+    address: str = ""
+    """Where it listens, once it does."""
     asked: deque[tuple[str, str]] = field(default_factory=lambda: deque(maxlen=10_000))
     """The questions that came, newest last: name and type."""
     _records: dict[tuple[str, str], dns.rrset.RRset] = field(default_factory=dict)
@@ -47,7 +49,8 @@ class NameServer:
             lambda: _Door(self), local_addr=(host, 0)
         )
         port = self._transport.get_extra_info("sockname")[1]
-        return f"{host}:{port}"
+        self.address = f"{host}:{port}"
+        return self.address
 
     async def stop(self) -> None:
         """Stop listening."""
@@ -79,11 +82,20 @@ class NameServer:
         self.asked.append((name.rstrip("."), kind))
         if self.failing:
             reply.set_rcode(dns.rcode.SERVFAIL)
-        elif (found := self._records.get((name, kind))) is not None:
-            reply.answer.append(found)
+        elif found := self._chain(name, kind):
+            reply.answer.extend(found)
         elif not any(known == name for known, _ in self._records):
             reply.set_rcode(dns.rcode.NXDOMAIN)
         return reply
+
+    def _chain(self, name: str, kind: str) -> list[dns.rrset.RRset]:
+        """The records of a name, behind those of the aliases that lead to it."""
+        aliases: list[dns.rrset.RRset] = []
+        while (alias := self._records.get((name, "CNAME"))) is not None and len(aliases) < 8:
+            aliases.append(alias)
+            name = str(alias[0]).lower()
+        found = self._records.get((name, kind))
+        return [*aliases, found] if found is not None else aliases
 
 
 class _Door(asyncio.DatagramProtocol):
