@@ -45,20 +45,20 @@ class KeyFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._stamp = 0
         self._digest = b""
         self.reload()
 
     def reload(self) -> None:
-        """Read the file again if it changed; ConfigError when it cannot be read at all."""
+        """Read the file; ConfigError when there is no key in it, and the one before serves on."""
         try:
-            stamp = self.path.stat().st_mtime_ns
-            if stamp != self._stamp:
-                self._digest = digest(self.path.read_text(encoding="utf-8").strip())
-                self._stamp = stamp
+            key = self.path.read_text(encoding="utf-8").strip()
         except OSError as missing:
-            if not self._digest:
-                raise ConfigError(str(self.path), missing.strerror or "cannot be read") from None
+            raise ConfigError(str(self.path), missing.strerror or "cannot be read") from None
+        except UnicodeDecodeError:
+            raise ConfigError(str(self.path), "is no text") from None
+        if not key:
+            raise ConfigError(str(self.path), "is empty")
+        self._digest = digest(key)
 
     def matches(self, offered: bytes) -> bool:
         """Compare in constant time."""
@@ -72,9 +72,15 @@ class AppKeys:
         self._keys = [(app, KeyFile(path)) for app, it in apps.items() for path in it.key_files]
 
     def reload(self) -> None:
-        """Follow the files; a vanished file keeps its last key until the next start."""
+        """Read all files; ConfigError for the first without a key: its former one serves on."""
+        failed: list[ConfigError] = []
         for _, key in self._keys:
-            key.reload()
+            try:
+                key.reload()
+            except ConfigError as wrong:
+                failed.append(wrong)
+        if failed:
+            raise failed[0]
 
     def app_of(self, offered: str) -> str | None:
         """The app whose key was offered; looks at all keys, whichever matches."""

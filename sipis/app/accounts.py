@@ -1,9 +1,11 @@
 """The operator's accounts at the push services, made of settings and the vault's signers.
 
-Refuses to hold a key: signers read their files themselves and follow them when they change.
+Refuses to hold a key: signers read their files themselves. A changed file makes a new account,
+since the name of a service account changes with it.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from sipis.config import ApnsSettings, AppSettings, FcmSettings
 from sipis.model import PushService
@@ -22,8 +24,20 @@ class Accounts:
     """What each app has at Apple and Google; ConfigError names a key file that cannot be used."""
 
     def __init__(self, apps: Mapping[str, AppSettings]) -> None:
-        self._apns = {name: _apns(app.apns) for name, app in apps.items() if app.apns}
-        self._fcm = {name: _fcm(app.fcm) for name, app in apps.items() if app.fcm}
+        self._apps = apps
+        self._apns: dict[str, ApnsAccount] = {}
+        self._fcm: dict[str, FcmAccount] = {}
+        for app in apps:
+            self.reload(app)
+
+    def reload(self, app: str) -> None:
+        """Read the app's key files again; ConfigError, and the accounts stay as they were."""
+        apns, fcm = self._apps[app].apns, self._apps[app].fcm
+        at_apple, at_google = apns and _apns(apns), fcm and _fcm(fcm)
+        if at_apple:
+            self._apns[app] = at_apple
+        if at_google:
+            self._fcm[app] = at_google
 
     def apns(self, app: str) -> ApnsAccount | None:
         """The app's account at Apple, if it has one."""
@@ -60,6 +74,12 @@ class TrialProvider:
     async def close(self) -> None:
         """Let go of all connections."""
         await self._real.close()
+
+
+def push_files(app: AppSettings) -> list[Path]:
+    """The files that an app's accounts are made of."""
+    files = [app.apns and app.apns.key_file, app.fcm and app.fcm.service_account_file]
+    return [path for path in files if path]
 
 
 def _apns(settings: ApnsSettings) -> ApnsAccount:

@@ -8,6 +8,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Self
 
 import structlog
@@ -19,7 +20,9 @@ from sipis.api.inbox import InboxHandlers
 from sipis.api.instances import InstanceHandlers
 from sipis.api.keys import AppKeys, KeyFile
 from sipis.api.server import HttpListener, admin_app, public_app
+from sipis.app.accounts import push_files
 from sipis.app.evidence import checkpoints_of, open_notary
+from sipis.app.files import Followed
 from sipis.app.rooms import Ground, open_ground
 from sipis.app.upkeep import Charges, Upkeep
 from sipis.clock import Clock, SystemClock
@@ -194,14 +197,35 @@ class Server:
         return Charges(
             store=ground.store,
             endpoint=ground.endpoint,
-            app_keys=self._app_keys,
-            admin_token=self._admin_token,
-            certificates=ground.certificates,
+            files=self._followed(ground),
             metrics=ground.metrics,
             health=self.health,
             roller=self._roller,
             calls=lambda: self._relay.calls_now,
         )
+
+    def _followed(self, ground: Ground) -> list[Followed]:
+        """The files that may be replaced while the server runs."""
+        apps, api = self._settings.apps, self._settings.api
+        keys = [path for app in apps.values() for path in app.key_files]
+        return [
+            Followed(keys, self._app_keys.reload),
+            Followed([self._admin_token.path], self._admin_token.reload),
+            Followed(ground.certificates, ground.endpoint.reload_certificates),
+            Followed([api.cert_file, api.key_file], self._new_api_certificate),
+            *(
+                Followed(push_files(it), partial(self._new_accounts, app))
+                for app, it in apps.items()
+            ),
+        ]
+
+    def _new_api_certificate(self) -> None:
+        self._api.reload()
+
+    def _new_accounts(self, app: str) -> None:
+        """The app's keys at Apple or Google were replaced."""
+        self._ground.accounts.reload(app)
+        self._dispatcher.reloaded(app)
 
     def _read_admin_token(self) -> KeyFile:
         path = self._settings.admin.token_file

@@ -1,27 +1,31 @@
-"""The chores of a running server: follow changed key files, show gauges, tidy up at night.
+"""The chores of a running server: follow changed files, show gauges, tidy up once a day.
 
 Refuses to matter: when a chore fails the server goes on, and the next round tries again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 
-from sipis.api.keys import AppKeys, KeyFile
+from sipis.app.files import Followed
 from sipis.clock import Clock
 from sipis.errors import SipisError
 from sipis.observe.health import Health
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
-from sipis.store import lookup, maintenance
+from sipis.store import lookup, maintenance, notes
 from sipis.store.runner import Store
 from sipis.transport.endpoint import Endpoint
 from sipis.vault.roller import Roller
 
 EVERY = 10.0
-NIGHTLY = 86_400.0
+DAILY = 86_400.0
+FIRST_LOOK = 300.0
+"""Seconds after a start at which it is first asked whether a tidy is owed."""
+HOURLY = 3600.0
+TIDIED = "upkeep.tidied"
+"""The note of the last tidy."""
 RECEIPTS_KEPT = 400 * 86_400.0
 BEAT = 0.5
 
@@ -34,9 +38,7 @@ class Charges:
 
     store: Store
     endpoint: Endpoint
-    app_keys: AppKeys
-    admin_token: KeyFile
-    certificates: tuple[Path, ...]
+    files: Sequence[Followed]
     metrics: Metrics
     health: Health
     roller: Roller
@@ -49,10 +51,9 @@ class Upkeep:
     def __init__(self, charges: Charges, clock: Clock) -> None:
         self._charges = charges
         self._clock = clock
-        self._stamps = _stamps(charges.certificates)
-        self._supervisor = Supervisor("upkeep", clock)
+        self._supervisor = Supervisor("upkeep", clock, on_crash=charges.metrics.crashed)
         self._supervisor.serve("rounds", self._rounds)
-        self._supervisor.serve("nights", self._nights)
+        self._supervisor.serve("tidying", self._keep_tidy)
         self._supervisor.serve("beat", self._beat)
 
     async def run(self) -> None:
@@ -71,15 +72,11 @@ class Upkeep:
             await self._clock.sleep(EVERY)
 
     def _follow_files(self) -> None:
-        try:
-            self._charges.app_keys.reload()
-            self._charges.admin_token.reload()
-            if self._certificates_changed():
-                self._charges.endpoint.reload_certificates()
-            self._charges.health.part_works("files")
-        except SipisError as wrong:
-            _log.warning("file cannot be used", error=type(wrong).__name__)
+        broken = [one for one in self._charges.files if not one.follow()]
+        if broken:
             self._charges.health.trouble("files", "a key or certificate file cannot be used")
+        else:
+            self._charges.health.part_works("files")
 
     def _watch_epoch(self) -> None:
         """Old copies open what was deleted until the epoch has rolled: say so when it is late."""
@@ -90,10 +87,6 @@ class Upkeep:
         else:
             self._charges.health.part_works("keys")
 
-    def _certificates_changed(self) -> bool:
-        before, self._stamps = self._stamps, _stamps(self._charges.certificates)
-        return before != self._stamps
-
     async def _show_gauges(self) -> None:
         states = await self._charges.store.read(lookup.count_states)
         metrics = self._charges.metrics
@@ -102,12 +95,23 @@ class Upkeep:
         metrics.gauge("calls_now", self._charges.calls())
         metrics.gauge("ready", float(self._charges.health.ready))
 
-    async def _nights(self) -> None:
+    async def _keep_tidy(self) -> None:
+        """Tidy when a day has passed since the last time, restarts or not."""
+        await self._clock.sleep(FIRST_LOOK)
         while True:
-            await self._clock.sleep(NIGHTLY)
-            await maintenance.tidy(
-                self._charges.store, self._clock.wall(), receipts_kept=RECEIPTS_KEPT
-            )
+            try:
+                await self._tidy_if_owed()
+            except SipisError as failed:
+                _log.error("tidying failed", error=type(failed).__name__)
+            await self._clock.sleep(HOURLY)
+
+    async def _tidy_if_owed(self) -> None:
+        store, now = self._charges.store, self._clock.wall()
+        last = await store.read(notes.get, TIDIED)
+        if last is not None and 0 <= now - float(last) < DAILY:
+            return
+        await maintenance.tidy(store, now, receipts_kept=RECEIPTS_KEPT)
+        await store.write(notes.put, TIDIED, repr(now))
 
     async def _beat(self) -> None:
         """Measure how late the event loop runs its timers."""
@@ -115,8 +119,3 @@ class Upkeep:
             due = self._clock.monotonic() + BEAT
             await self._clock.sleep(BEAT)
             self._charges.metrics.gauge("loop_lag_seconds", self._clock.monotonic() - due)
-
-
-def _stamps(paths: tuple[Path, ...]) -> list[int]:
-    """When each file was last written; 0 while it is away."""
-    return [path.stat().st_mtime_ns if path.exists() else 0 for path in paths]

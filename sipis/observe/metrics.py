@@ -34,6 +34,10 @@ class Metrics:
         made = self._made[name]
         (made.labels(**labels) if labels else made).inc(amount)  # type: ignore[union-attr]
 
+    def crashed(self, room: str) -> None:
+        """Count a crash of a supervised task; what supervisors call."""
+        self.count("crashes_total", room=room)
+
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
         """Set a gauge of the list."""
         made = self._made[name]

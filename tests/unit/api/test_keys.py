@@ -1,6 +1,5 @@
 """App keys follow their files and are never kept in clear."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -35,18 +34,34 @@ def test_a_changed_file_is_followed_and_a_vanished_one_keeps_its_last_key(tmp_pa
     path.write_text("first")
     keys = AppKeys({"a": AppSettings(key_files=(path,))})
     path.write_text("second")
-    os.utime(path, ns=(1, 1))
     keys.reload()
     assert keys.app_of("first") is None
     assert keys.app_of("second") == "a"
     path.unlink()
-    keys.reload()
+    with pytest.raises(ConfigError, match="key"):
+        keys.reload()
     assert keys.app_of("second") == "a"
 
 
 def test_a_missing_key_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="absent"):
         KeyFile(tmp_path / "absent")
+
+
+@pytest.mark.parametrize("content", [b"", b" \n", b"\xff\xfe"])
+def test_a_file_without_a_key_opens_nothing_and_keeps_the_key_before(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "one").write_text("one")
+    (tmp_path / "two").write_text("two")
+    paths = (tmp_path / "one", tmp_path / "two")
+    keys = AppKeys({"a": AppSettings(key_files=paths)})
+    paths[0].write_bytes(content)
+    paths[1].write_text("three")
+    with pytest.raises(ConfigError, match="one"):
+        keys.reload()
+    assert keys.app_of("") is None
+    assert keys.app_of("one") == keys.app_of("three") == "a"
 
 
 def test_the_key_is_not_kept_in_clear(tmp_path: Path) -> None:
