@@ -91,7 +91,7 @@ class Lifecycle:
         notary: Notary | None = None,
         key_events: KeyEvents | None = None,
     ) -> None:
-        jobs = Supervisor("lifecycle", clock)
+        jobs = Supervisor("lifecycle", clock, on_crash=metrics.crashed)
         means = Means(
             store, vault, clock, Calendar(clock), settings, policy, metrics, jobs, entropy, node,
             key_events or Unrecorded(),
@@ -222,9 +222,9 @@ class Lifecycle:
         """A push service took a push for a token, in that environment; returns at once."""
         self._spawn("target worked", lambda: self._fates.note_success(target, environment))
 
-    def on_state(self, n: int, state: InstanceState, reason: str) -> None:
+    def on_state(self, n: int, instance: InstanceId, state: InstanceState, reason: str) -> None:
         """A registration stands differently; an app whose account is refused is told."""
-        _log.info("state", state=state.value, reason=reason)
+        _log.info("state", instance=instance, state=state.value, reason=reason)
         if state is InstanceState.UNAUTHORIZED:
             self._spawn("unauthorized", lambda: self._tell(n, PushEvent.EXPIRING))
 

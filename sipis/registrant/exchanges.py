@@ -229,7 +229,7 @@ class Exchanges:
         else:
             settlement = self._not_registered(claim, result, decision, exchange)
         realms = exchange.password_realms if exchange and settlement.granted else ()
-        entry = Entry(settlement, settlements.is_news(claim, result, now), realms)
+        entry = Entry(settlement, claim.id, settlements.is_news(claim, result, now), realms)
         self._ledger.add(entry, result.outcome)
         self._count_finished(claim)
 

@@ -14,7 +14,7 @@ import structlog
 
 from sipis.clock import Clock
 from sipis.errors import StoreError
-from sipis.model import InstanceState
+from sipis.model import InstanceId, InstanceState
 from sipis.observe.metrics import Metrics
 from sipis.registrant import sources
 from sipis.registrant.politeness import Gate
@@ -34,7 +34,7 @@ _log = structlog.get_logger("registrant")
 class Observer(Protocol):
     """Who wants to know what becomes of registrations. Calls must return at once."""
 
-    def on_state(self, n: int, state: InstanceState, reason: str) -> None:
+    def on_state(self, n: int, instance: InstanceId, state: InstanceState, reason: str) -> None:
         """An instance stands differently with its provider; the store says so already."""
 
     def on_proven(self, n: int, realms: Sequence[str]) -> None:
@@ -49,6 +49,7 @@ class Entry:
     """A settlement, and what to tell once it stands; `realms` where the password was used."""
 
     settlement: Settlement
+    instance: InstanceId
     changed: bool
     realms: tuple[str, ...] = ()
 
@@ -139,7 +140,7 @@ class Ledger:
         for entry in entries:
             settled = entry.settlement
             if settled.n in counted and entry.changed:
-                self._observer.on_state(settled.n, settled.state, settled.reason)
+                self._observer.on_state(settled.n, entry.instance, settled.state, settled.reason)
             if settled.n in counted and entry.realms:
                 self._observer.on_proven(settled.n, entry.realms)
         for outcome, count in self._outcomes.items():

@@ -169,7 +169,7 @@ class Told:
     proven: list[tuple[int, tuple[str, ...]]] = field(default_factory=list)
     unopenable: list[int] = field(default_factory=list)
 
-    def on_state(self, n: int, state: InstanceState, reason: str) -> None:
+    def on_state(self, n: int, instance: InstanceId, state: InstanceState, reason: str) -> None:
         self.states.append((n, state, reason))
 
     def on_proven(self, n: int, realms: Sequence[str]) -> None:

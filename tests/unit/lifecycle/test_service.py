@@ -1,4 +1,6 @@
-from sipis.model import PushEvent
+from structlog.testing import capture_logs
+
+from sipis.model import InstanceState, PushEvent
 from tests.support.lifecycle import House
 from tests.support.vault import ACCOUNT, TOKEN, VOIP
 
@@ -61,3 +63,12 @@ async def test_nothing_that_lifecycle_hands_out_shows_its_secrets(house: House) 
     shown = repr(enabled)
     for secret in (enabled.secret, enabled.relay.for_app()[1], enabled.opening.salt.hex()):
         assert secret not in shown
+
+
+async def test_a_new_state_is_logged_under_the_random_name_of_its_instance(house: House) -> None:
+    enabled = await house.enable()
+    with capture_logs() as lines:
+        house.lifecycle.on_state(enabled.row.n, enabled.row.id, InstanceState.REGISTERED, "")
+    assert [(it["event"], it["instance"], it["state"]) for it in lines] == [
+        ("state", enabled.row.id, "registered")
+    ]

@@ -56,7 +56,9 @@ async def desk(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Desk]:
 
 async def test_what_stands_is_told_and_expected_again(desk: Desk) -> None:
     (claim,) = await desk.claims()
-    desk.ledger.add(Entry(registered(claim), changed=True, realms=("example.org",)), "registered")
+    desk.ledger.add(
+        Entry(registered(claim), claim.id, changed=True, realms=("example.org",)), "registered"
+    )
     await desk.ledger.flush()
     assert desk.told.states == [(claim.n, InstanceState.REGISTERED, "")]
     assert desk.told.proven == [(claim.n, ("example.org",))]
@@ -69,7 +71,7 @@ async def test_a_row_that_was_changed_meanwhile_is_expected_at_once(desk: Desk) 
     same = NewBinding(made.registrar, made.aor_index, made.contact_token, made.call_id)
     change = Replacement(7, 2, b"sealed", b"sealed", binding=same)
     await desk.store.write(instances.replace, claim.n, change, NOW + 1)
-    desk.ledger.add(Entry(registered(claim), changed=True), "registered")
+    desk.ledger.add(Entry(registered(claim), claim.id, changed=True), "registered")
     await desk.ledger.flush()
     assert desk.expected == [desk.clock.wall()]
     assert desk.told.states == []
@@ -78,7 +80,7 @@ async def test_a_row_that_was_changed_meanwhile_is_expected_at_once(desk: Desk) 
 async def test_an_outcome_that_no_longer_counts_is_not_told(desk: Desk) -> None:
     (claim,) = await desk.claims()
     stale = registered(claim, generation=claim.generation + 1)
-    desk.ledger.add(Entry(stale, changed=True), "registered")
+    desk.ledger.add(Entry(stale, claim.id, changed=True), "registered")
     await desk.ledger.flush()
     assert desk.told.states == []
 
@@ -89,13 +91,13 @@ async def test_outcomes_are_written_soon_or_when_there_are_many(desk: Desk) -> N
     claims = await desk.claims(FULL + 1)
     async with asyncio.TaskGroup() as group:
         group.create_task(supervisor.run())
-        desk.ledger.add(Entry(registered(claims[0]), changed=True), "registered")
+        desk.ledger.add(Entry(registered(claims[0]), claims[0].id, changed=True), "registered")
         await desk.clock.advance(0.01)
         assert desk.told.states == []
         await desk.clock.advance(0.05)
         assert len(desk.told.states) == 1
         for claim in claims[1:]:
-            desk.ledger.add(Entry(registered(claim), changed=True), "registered")
+            desk.ledger.add(Entry(registered(claim), claim.id, changed=True), "registered")
         await desk.clock.advance(0)
         assert len(desk.told.states) == FULL + 1
         supervisor.stop()
@@ -105,7 +107,7 @@ async def test_what_the_store_does_not_take_is_offered_again(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     claims = await desk.claims()
-    desk.ledger.add(Entry(registered(claims[0]), changed=True), "registered")
+    desk.ledger.add(Entry(registered(claims[0]), claims[0].id, changed=True), "registered")
     desk.sources.learn("example.org", "192.0.2.1", NOW)
     real = schedule.settle
 
