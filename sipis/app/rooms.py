@@ -18,6 +18,7 @@ from sipis.observe.supervisor import Supervisor
 from sipis.push.apns import ApnsProvider
 from sipis.push.dispatcher import Dispatcher
 from sipis.push.fcm import FcmProvider
+from sipis.relay.admission import instance_named_by
 from sipis.store.runner import Runner, Store
 from sipis.transport.endpoint import Endpoint
 from sipis.transport.networks import NetworkPolicy
@@ -43,7 +44,7 @@ class Ground:
 
     def dispatcher(self, clock: Clock, entropy: Callable[[int], bytes]) -> Dispatcher:
         """The push room with both services."""
-        supervisor = Supervisor("push", clock)
+        supervisor = Supervisor("push", clock, on_crash=self.metrics.crashed)
         apns = ApnsProvider(
             self.accounts.apns, clock=clock, spawner=supervisor, metrics=self.metrics
         )
@@ -81,7 +82,13 @@ async def open_ground(
         policy=policy,
         store=store,
         vault=vault,
-        endpoint=transport.endpoint(clock=clock, policy=policy, entropy=entropy, metrics=metrics),
+        endpoint=transport.endpoint(
+            clock=clock,
+            policy=policy,
+            entropy=entropy,
+            metrics=metrics,
+            instance_of=instance_named_by,
+        ),
         resolver=resolver,
         accounts=accounts,
         certificates=_certificates(settings),

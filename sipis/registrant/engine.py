@@ -43,7 +43,7 @@ class Registrant:
         """`entropy(n)` gives n random bytes, `jitter()` a number from 0 up to 1."""
         self._rooms = rooms
         self._metrics = metrics
-        self._supervisor = Supervisor("registrant", rooms.clock)
+        self._supervisor = Supervisor("registrant", rooms.clock, on_crash=metrics.crashed)
         self.sources = Sources(settings.provider)
         self._politeness = _desks(settings)
         self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)

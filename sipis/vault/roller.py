@@ -45,7 +45,7 @@ class Roller:
             settings.roll_after_delete, settings.roll_every, clock.monotonic()
         )
         self._changed = asyncio.Event()
-        self._supervisor = Supervisor("keys", clock)
+        self._supervisor = Supervisor("keys", clock, on_crash=metrics.crashed)
         self._supervisor.serve("rolls", self._keep_rolling)
         vault.on_destroyed = self._note_destruction
 
