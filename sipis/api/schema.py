@@ -262,7 +262,6 @@ class CallAnswer(_Body):
     call: str
     state: CallState
     started_at: Time
-    sealed: str | None = None
     from_: Annotated[str | None, Field(alias="from", serialization_alias="from")] = None
 
 
