@@ -20,6 +20,7 @@ from sipis.store import apps, lookup
 from sipis.store.runner import Store
 
 PAGE = 100
+LONGEST_NUMBER = 18
 BROWSED = "audit"
 """The folder of pages that a browser looks at: it sends the token as a password."""
 
@@ -94,8 +95,8 @@ class AdminHandlers:
     async def instances(self, request: web.Request) -> web.Response:
         """List instances, a page at a time; `after` is the `next` of the page before."""
         after = request.query.get("after", "0")
-        if not after.isdecimal():
-            raise Problem(problems.INVALID_FIELD, "must be a number", "after")
+        if not after.isdecimal() or len(after) > LONGEST_NUMBER:
+            raise Problem(problems.INVALID_FIELD, "must be the `next` of a page", "after")
         now = self._clock.wall()
         rows = await self._store.read(
             lookup.page, now, after=int(after), limit=PAGE, app=request.query.get("app")
