@@ -145,7 +145,8 @@ class Thief:
     def _read_database(self, path: Path) -> None:
         database = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
         try:
-            self.records |= {row[0] for row in database.execute("SELECT record FROM records")}
+            stored = (row[0] for row in database.execute("SELECT record FROM records"))
+            self.records |= {it[4 : 4 + int.from_bytes(it[:4], "big")] for it in stored}
             self.apps |= {row[0] for row in database.execute("SELECT name FROM apps")}
         finally:
             database.close()
