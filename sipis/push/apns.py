@@ -89,7 +89,7 @@ class ApnsProvider:
             token=token,
             now=self._clock.wall(),
         )
-        connection, exchanged = await line.exchange(headers, body, push.deadline)
+        connection, exchanged = await line.exchange(headers, body, push.deadline, push.on_sent)
         outcome = _judged(exchanged)
         if isinstance(outcome, Retry) and outcome.fresh_connection and connection is not None:
             connection.retire()

@@ -64,7 +64,11 @@ class Line:
         self._closed = False
 
     async def exchange(
-        self, headers: Headers, body: bytes, deadline: float
+        self,
+        headers: Headers,
+        body: bytes,
+        deadline: float,
+        on_sent: Callable[[], None] | None = None,
     ) -> tuple[Http2Connection | None, Exchanged]:
         """Send a request; a connection that left it unanswered gets no further one."""
         result: Exchanged = NotSent(CONNECT)
@@ -73,7 +77,7 @@ class Line:
             connection = await self._usable(deadline)
             if connection is None or self._clock.monotonic() >= deadline:
                 break
-            result = await connection.exchange(headers, body, deadline)
+            result = await connection.exchange(headers, body, deadline, on_sent)
             if not isinstance(result, NotSent):
                 break
         if isinstance(result, Unanswered) and connection is not None:

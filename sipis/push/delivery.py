@@ -18,7 +18,13 @@ from sipis.push.gate import PRIORITY, Gate, Why
 from sipis.push.outcome import NO_KEY, UNKNOWN, Faulty, Misconfigured, PushOutcome
 from sipis.push.payload import minimal
 from sipis.push.persistence import Again, Persistence
-from sipis.push.provider import AddressedTarget, Notification, PushProvider, TargetedPush
+from sipis.push.provider import (
+    AddressedTarget,
+    Notification,
+    PushProvider,
+    TargetedPush,
+    nothing,
+)
 from sipis.push.report import Unsent, Verdict
 
 _log = structlog.get_logger("push")
@@ -47,13 +53,16 @@ class Delivery:
         clock: Clock,
         metrics: Metrics,
         jitter: Callable[[], float],
+        on_sent: Callable[[], None] = nothing,
     ) -> None:
+        """`on_sent` is called when an attempt is handed to its connection."""
         self._lane = lane
         self._note = notification
         self._target = target
         self._push_id = push_id
         self._clock = clock
         self._metrics = metrics
+        self._on_sent = on_sent
         self._environment = target.target.environment or Environment.PRODUCTION
         self._persistence = Persistence(
             is_call=notification.event is PushEvent.CALL,
@@ -98,7 +107,12 @@ class Delivery:
         began = self._clock.monotonic()
         deadline = min(began + self._persistence.timeout, self._note.deadline)
         push = TargetedPush(
-            self._note, self._target.target, self._environment, self._push_id, deadline
+            self._note,
+            self._target.target,
+            self._environment,
+            self._push_id,
+            deadline,
+            self._on_sent,
         )
         try:
             return await self._lane.provider.send(push)

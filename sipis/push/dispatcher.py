@@ -8,6 +8,8 @@ what dies with them is the lifecycle's decision.
 import asyncio
 import uuid
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Final, Protocol
 
 from sipis.clock import Clock
@@ -101,34 +103,42 @@ class Dispatcher:
         `on_accepted` is called at the first acceptance, before the slower targets are done.
         """
         first, fallback = choose(notification.event, targets)
-        tell_once = _Once(on_accepted)
-        verdicts = await self._deliver_all(notification, first, tell_once)
+        firsts = _Firsts(_Once(on_accepted), _Once(partial(self._note_sent, notification)))
+        verdicts = await self._deliver_all(notification, first, firsts)
         if fallback and not any(verdict.accepted for verdict in verdicts):
-            verdicts += await self._deliver_all(notification, fallback, tell_once)
+            verdicts += await self._deliver_all(notification, fallback, firsts)
         return report_of(verdicts)
 
     async def _deliver_all(
-        self, notification: Notification, targets: Sequence[AddressedTarget], tell: "_Once"
+        self, notification: Notification, targets: Sequence[AddressedTarget], firsts: "_Firsts"
     ) -> list[Verdict]:
         if len(targets) == 1:
-            return [await self._deliver(notification, targets[0], tell)]
+            return [await self._deliver(notification, targets[0], firsts)]
         async with asyncio.TaskGroup() as group:
             tasks = [
-                group.create_task(self._deliver(notification, target, tell)) for target in targets
+                group.create_task(self._deliver(notification, target, firsts)) for target in targets
             ]
         return [task.result() for task in tasks]
 
     async def _deliver(
-        self, notification: Notification, target: AddressedTarget, tell: "_Once"
+        self, notification: Notification, target: AddressedTarget, firsts: "_Firsts"
     ) -> Verdict:
-        verdict = await self._carried(notification, target)
+        verdict = await self._carried(notification, target, firsts.sent)
         if verdict.accepted:
-            tell()
+            firsts.accepted()
         self._count(notification, verdict)
         self._tell_fate(verdict)
         return verdict
 
-    async def _carried(self, notification: Notification, target: AddressedTarget) -> Verdict:
+    def _note_sent(self, notification: Notification) -> None:
+        """Measure from what is told of to the wire."""
+        if notification.since is not None:
+            elapsed = self._clock.monotonic() - notification.since
+            self._metrics.observe("invite_to_push_seconds", elapsed)
+
+    async def _carried(
+        self, notification: Notification, target: AddressedTarget, on_sent: Callable[[], None]
+    ) -> Verdict:
         environment = target.target.environment or Environment.PRODUCTION
         lane = self._lane(notification.app, target.target.provider)
         if lane is None:
@@ -143,6 +153,7 @@ class Dispatcher:
             clock=self._clock,
             metrics=self._metrics,
             jitter=self._jitter,
+            on_sent=on_sent,
         )
         return await delivery.run()
 
@@ -195,3 +206,11 @@ class _Once:
         callback, self._callback = self._callback, None
         if callback is not None:
             callback()
+
+
+@dataclass(frozen=True, slots=True)
+class _Firsts:
+    """What is told of an announcement to several targets only when the first of them gets there."""
+
+    accepted: _Once
+    sent: _Once

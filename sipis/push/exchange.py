@@ -5,6 +5,7 @@ it may be repeated for free; everything else without an answer is `Unanswered`.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -55,6 +56,8 @@ class Exchange:
     received: list[bytes] = field(default_factory=list)
     size: int = 0
     alarm: Alarm | None = None
+    on_sent: Callable[[], None] | None = None
+    """Called when its stream is opened."""
 
     @property
     def unsent(self) -> int:

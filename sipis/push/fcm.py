@@ -84,7 +84,7 @@ class FcmProvider:
         self, project: _Project, push: TargetedPush, token: str, body: bytes
     ) -> PushOutcome:
         headers = {"authorization": f"Bearer {token}", "content-type": "application/json"}
-        exchanged = await project.http.post(project.url, headers, body, push.deadline)
+        exchanged = await project.http.post(project.url, headers, body, push.deadline, push.on_sent)
         event = push.notification.event
         outcome = self._judged(exchanged, payload_known_good=event in project.accepted)
         if isinstance(outcome, Accepted):

@@ -4,8 +4,9 @@ Refuses redirects, unbounded bodies, and exceptions: what came back is an Exchan
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
@@ -14,6 +15,7 @@ from sipis.clock import Clock
 from sipis.push.deadlines import until
 from sipis.push.exchange import LONGEST_BODY, Answer, Exchanged, NotSent, Unanswered
 from sipis.push.outcome import CONNECT, DEADLINE, LOST
+from sipis.push.provider import nothing
 
 MOST_CONNECTIONS: Final = 500
 KEEP_ALIVE: Final = 60.0
@@ -29,12 +31,20 @@ class GoogleHttp:
         self._session: aiohttp.ClientSession | None = None
 
     async def post(
-        self, url: str, headers: Mapping[str, str], body: bytes, deadline: float
+        self,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes,
+        deadline: float,
+        on_sent: Callable[[], None] = nothing,
     ) -> Exchanged:
-        """Send one request and return what became of it by the deadline (monotonic)."""
+        """Send one request and return what became of it by the deadline (monotonic).
+
+        `on_sent` is called when the request is written.
+        """
         try:
             async with until(self._clock, deadline):
-                return await self._post(url, headers, body)
+                return await self._post(url, headers, body, on_sent)
         except TimeoutError:
             return Unanswered(DEADLINE)
         except (aiohttp.ClientConnectorError, aiohttp.InvalidURL):
@@ -48,9 +58,11 @@ class GoogleHttp:
         if session is not None:
             await session.close()
 
-    async def _post(self, url: str, headers: Mapping[str, str], body: bytes) -> Exchanged:
+    async def _post(
+        self, url: str, headers: Mapping[str, str], body: bytes, on_sent: Callable[[], None]
+    ) -> Exchanged:
         async with self._opened().post(
-            url, data=body, headers=headers, allow_redirects=False
+            url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=on_sent
         ) as response:
             names = {
                 name.lower().encode(): text.encode() for name, text in response.headers.items()
@@ -67,11 +79,21 @@ class GoogleHttp:
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                trace_configs=[_telling_when_sent()],
             )
         return self._session
 
     def _tls(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+
+
+def _telling_when_sent() -> aiohttp.TraceConfig:
+    async def tell(_session: object, context: SimpleNamespace, _written: object) -> None:
+        context.trace_request_ctx()
+
+    traced = aiohttp.TraceConfig()
+    traced.on_request_headers_sent.append(tell)
+    return traced
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:

@@ -84,14 +84,21 @@ class Http2Connection(asyncio.Protocol):
         """Requests open and waiting."""
         return len(self._open) + len(self._waiting)
 
-    async def exchange(self, headers: Headers, body: bytes, deadline: float) -> Exchanged:
+    async def exchange(
+        self,
+        headers: Headers,
+        body: bytes,
+        deadline: float,
+        on_sent: Callable[[], None] | None = None,
+    ) -> Exchanged:
         """Send one request and return what became of it by the deadline (monotonic).
 
-        The body is not empty.
+        The body is not empty. `on_sent` is called when the request's stream is opened.
         """
         if not self.usable:
             return NotSent(LOST)
-        exchange = Exchange(headers, body, self._loop.create_future(), deadline)
+        done = self._loop.create_future()
+        exchange = Exchange(headers, body, done, deadline, on_sent=on_sent)
         exchange.alarm = self._clock.call_at(deadline, partial(self._expire, exchange))
         self._waiting.append(exchange)
         self._open_what_may()
@@ -164,6 +171,8 @@ class Http2Connection(asyncio.Protocol):
         self._send_body(exchange)
         self._pulse.busy(pending=True)
         self._flush_soon()
+        if exchange.on_sent is not None:
+            exchange.on_sent()
         if exchange.stream > LAST_STREAM:
             self.retire()
 

@@ -27,6 +27,8 @@ class Notification:
     """A later push with the same word replaces this one on the phone; at most 64 bytes."""
     urgent: bool = False
     """The user will see it at once; calls are urgent by nature."""
+    since: float | None = None
+    """When what it tells of happened (monotonic), where the time to the wire is to be measured."""
 
     @property
     def pressing(self) -> bool:
@@ -45,6 +47,10 @@ class AddressedTarget:
     ever_accepted: bool = False
 
 
+def nothing() -> None:
+    """Nobody wants to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class TargetedPush:
     """One attempt: a notification for one target; `deadline` (monotonic) is that of the attempt."""
@@ -55,6 +61,8 @@ class TargetedPush:
     push_id: str
     """Canonical lower-case UUID, the same in every attempt."""
     deadline: float
+    on_sent: Callable[[], None] = field(default=nothing, repr=False, compare=False)
+    """Called when the request is handed to the connection."""
 
 
 class PushProvider(Protocol):

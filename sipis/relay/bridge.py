@@ -80,7 +80,7 @@ class Bridge:
         self._subject = subject
         self._services = services
         self._tools = services.tools
-        self._began_at = services.tools.clock.monotonic()
+        self._began_at = 0.0 if invitation is None else invitation.came_at
         self._accepted_at: float | None = None
         self._call = Call(subject.policy)
         self._inbox: deque[Event] = deque()
@@ -214,7 +214,7 @@ class Bridge:
             case do.StopTimer():
                 self._alarms.pop(command.timer).cancel()
             case do.Push():
-                doorbell.ring(self._pushed)
+                doorbell.ring(self._pushed, since=self._began_at)
             case do.StopPush():
                 doorbell.stop()
             case do.TellEnd():

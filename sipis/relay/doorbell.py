@@ -46,9 +46,9 @@ class Doorbell:
         self._ringing: asyncio.Task[None] | None = None
         self._stopped = False
 
-    def ring(self, verdict: Verdict) -> None:
-        """Push the call; it is worth nothing once nobody may answer any more."""
-        if not self._spawn("wake", self._ring(verdict)):
+    def ring(self, verdict: Verdict, *, since: float) -> None:
+        """Push the call that came at `since`; nothing is pushed once nobody may answer any more."""
+        if not self._spawn("wake", self._ring(verdict, since)):
             verdict(Kind.PUSH_FAILED)
 
     def stop(self) -> None:
@@ -69,7 +69,7 @@ class Doorbell:
         )
         self._spawn("call ended", self._tell(tidings))
 
-    async def _ring(self, verdict: Verdict) -> None:
+    async def _ring(self, verdict: Verdict, since: float) -> None:
         if self._stopped:
             return
         self._ringing = asyncio.current_task()
@@ -81,7 +81,12 @@ class Doorbell:
             verdict(Kind.PUSH_ACCEPTED)
 
         tidings = Tidings(
-            PushEvent.CALL, self._window, call=self._uuid, sender=self._caller, urgent=True
+            PushEvent.CALL,
+            self._window,
+            call=self._uuid,
+            sender=self._caller,
+            urgent=True,
+            since=since,
         )
         try:
             await self._waker.tell(self._found, tidings, accepted)

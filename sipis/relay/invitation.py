@@ -23,6 +23,7 @@ class Invitation:
         self.request = event.request
         self.transaction = event.transaction
         self.flow = event.flow
+        self.came_at = event.at
         self._tools = tools
         self._contact = tools.contact(event.flow, tools.token())
         self.dialog = Dialog.uas(event.request, tools.token(), contact=self._contact)

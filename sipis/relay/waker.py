@@ -39,6 +39,8 @@ class Tidings:
     text: str | None = field(default=None, repr=False)
     collapse: str | None = None
     urgent: bool = False
+    since: float | None = None
+    """When the INVITE came that it announces (monotonic)."""
 
 
 class Waker:
@@ -116,6 +118,7 @@ class Waker:
             call=tidings.call,
             collapse=tidings.collapse,
             urgent=tidings.urgent,
+            since=tidings.since,
         )
 
     def _addressed(self, found: Found, opened: Targets) -> Sequence[AddressedTarget]:

@@ -17,6 +17,8 @@ class RequestReceived:
     flow: Flow
     transaction: str | None
     """Answer under this id; None for the ACK to a 2xx, which has no answer."""
+    at: float = 0.0
+    """When it came, by the time handed to the stack; 0 for an ACK."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,10 +175,10 @@ class Servers(Machine[ServerTransaction]):
             self._send(transaction, now)
 
     def _tell_request(
-        self, transaction: ServerTransaction, _now: float, message: Message | None
+        self, transaction: ServerTransaction, now: float, message: Message | None
     ) -> None:
         assert isinstance(message, Request)
-        self._outlet.tell(RequestReceived(message, transaction.flow, transaction.id))
+        self._outlet.tell(RequestReceived(message, transaction.flow, transaction.id, now))
 
     def _tell_ack(
         self, transaction: ServerTransaction, _now: float, message: Message | None
