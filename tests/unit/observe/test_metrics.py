@@ -1,7 +1,10 @@
 """The list of metrics."""
 
+from pathlib import Path
+
 import pytest
 
+import sipis
 from sipis.observe.metrics import Metrics
 
 
@@ -14,6 +17,12 @@ def test_what_is_counted_appears_in_the_exposition() -> None:
     assert 'sipis_calls_total{end="answered"} 1.0' in text
     assert "sipis_instances 7.0" in text
     assert 'sipis_delete_seconds_bucket{le="0.005"} 1.0' in text
+
+
+def test_every_metric_of_the_list_is_fed_somewhere() -> None:
+    package = Path(sipis.__file__).parent
+    sources = "".join(path.read_text() for path in package.rglob("*.py"))
+    assert [name for name in Metrics()._made if sources.count(f'"{name}"') < 2] == []
 
 
 def test_a_metric_that_is_not_on_the_list_cannot_be_counted() -> None:
