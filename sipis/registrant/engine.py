@@ -44,7 +44,7 @@ class Registrant:
         self._rooms = rooms
         self._metrics = metrics
         self._supervisor = Supervisor("registrant", rooms.clock, on_crash=metrics.crashed)
-        self.sources = Sources(settings.provider)
+        self.sources = Sources(settings.provider, settings.providers)
         self._politeness = _desks(settings)
         self._claims = Claims(rooms, self._politeness, self._supervisor, metrics)
         self._ledger = self._new_ledger(observer)

@@ -32,6 +32,14 @@ def test_only_what_was_learnt_for_the_provider_is_known() -> None:
     assert not learnt.is_known("example.org", "192.0.2.2")
 
 
+def test_an_extra_source_speaks_for_its_provider_before_anything_is_learnt() -> None:
+    extra = ProviderSettings(extra_sources=("198.51.100.0/24",))
+    settings = {"example.org": extra, "example.net": ProviderSettings()}
+    learnt = Sources(settings.__getitem__, settings)
+    assert learnt.registrars_of("198.51.100.7") == ["example.org"]
+    assert learnt.registrars_of("192.0.2.1") == []
+
+
 @pytest.mark.parametrize("host", ["198.51.100.7", "2001:db8:1::9"])
 def test_extra_sources_are_networks_of_both_families(host: str) -> None:
     assert sources("198.51.100.0/24", "2001:db8:1::/48").is_known("example.org", host)
