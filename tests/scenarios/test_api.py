@@ -97,7 +97,7 @@ def target(**changes: object) -> dict[str, list[dict[str, object]]]:
 
 
 HA1 = {"realm": "r", "algorithm": "MD5", "ha1": "ab" * 16}
-WRONG_ORDERS: dict[str, tuple[dict[str, object], str, str]] = {
+WRONG_ORDERS: dict[str, tuple[Mapping[str, object], str, str]] = {
     "no app": ({"app_id": 7}, "invalid-field", "app_id"),
     "another app": ({"app_id": "other"}, "invalid-field", "app_id"),
     "no account": ({"account": None}, "invalid-field", "account"),
