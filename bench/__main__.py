@@ -20,6 +20,7 @@ BENCHES: Final = (
     "invite_to_push",
     "push",
     "deletion",
+    "roll",
     "store_claim",
 )
 """Modules of this package, each with `run(*, quick) -> Iterator[Figure]`."""
