@@ -109,10 +109,20 @@ class Notary:
         """Publish a checkpoint each minute with change, count the living each day, drop the old."""
         while True:
             try:
-                await self._work()
+                await self.work()
             except SipisError as failed:
                 _log.error("log work failed", error=type(failed).__name__)
             await self._around.clock.sleep(EVERY)
+
+    async def work(self) -> None:
+        """One round: write what waits, count, publish, drop. StoreError."""
+        await self._tell()
+        await self._count_the_living()
+        await self._publish()
+        while await self._around.store.write(chronicle.drop_older, self._oldest_kept()) > 0:
+            pass
+        day = minute_of(self._oldest_kept())[:10]
+        await asyncio.to_thread(self._around.checkpoints.drop, day)
 
     async def record(self, *new: Leaf) -> None:
         """Add leaves that belong to no other transaction; what the store refuses comes later."""
@@ -217,15 +227,6 @@ class Notary:
         except StoreError:
             self._untold.extendleft(reversed(waiting))
             raise
-
-    async def _work(self) -> None:
-        await self._tell()
-        await self._count_the_living()
-        await self._publish()
-        while await self._around.store.write(chronicle.drop_older, self._oldest_kept()) > 0:
-            pass
-        day = minute_of(self._oldest_kept())[:10]
-        await asyncio.to_thread(self._around.checkpoints.drop, day)
 
     async def _publish(self) -> None:
         size = await self._around.store.read(leaves.size)

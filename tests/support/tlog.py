@@ -1,8 +1,9 @@
-"""A transparency log on an inline store, a key that signs in memory, and proofs checked by the RFC."""
+"""A transparency log on an inline store, a key that signs in memory, proofs checked by the RFC."""
 
-import asyncio
 import random
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from sipis.audit import LogSettings, Notary, Surroundings, chronicle, export
 from sipis.audit.checkpoints import Checkpoints
-from sipis.audit.leaf import Leaf, created, destroyed, rolled
+from sipis.audit.leaf import Kind, Leaf, created, destroyed, rolled
 from sipis.audit.merkle import node_hash
 from sipis.audit.verifier.export import verify_log
 from sipis.audit.verifier.forms import Checkpoint, Key, read_checkpoints, read_keys
@@ -20,6 +21,7 @@ from sipis.errors import VaultError
 from sipis.model import DeletionReason
 from sipis.observe.health import Health
 from sipis.observe.metrics import Metrics
+from sipis.store import apps
 from sipis.store.inline import InlineRunner
 from sipis.vault.signer import verify_ed25519
 
@@ -68,21 +70,16 @@ class House:
 
     async def reopen(self) -> None:
         await self.store.close()
+        await self.start()
+
+    async def start(self) -> None:
+        """After the store was closed."""
         self._open()
         await self.notary.open()
 
     async def append(self, *leaves: Leaf) -> None:
-        await self.store.write(chronicle.append, leaves)
-
-    async def publish(self) -> None:
-        """One round of the notary's work."""
-        running = asyncio.get_running_loop().create_task(self.notary.run())
-        before = self.checkpoints.days(), self.published()
-        async with asyncio.timeout(5):
-            while (self.checkpoints.days(), self.published()) == before:
-                await asyncio.sleep(0)
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        """Leaves, and as many rows of instances as they leave living."""
+        await self.store.write(_live_and_tell, leaves)
 
     def published(self) -> str:
         return "".join(self.checkpoints.published(day) for day in self.checkpoints.days())
@@ -106,6 +103,13 @@ class House:
             self.store, self.clock, Metrics(), self.health, self.checkpoints, lambda: self.keys
         )
         self.notary = Notary(around, LogSettings(ORIGIN, 400 * DAY))
+
+
+def _live_and_tell(conn: sqlite3.Connection, leaves: Sequence[Leaf]) -> None:
+    kinds = Counter(leaf.kind for leaf in leaves)
+    living = kinds[Kind.CREATE] - kinds[Kind.DESTROYED]
+    apps.count(conn, apps.number(conn, "phone"), instances=living)
+    chronicle.append(conn, leaves)
 
 
 def verify(

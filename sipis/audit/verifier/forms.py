@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from base64 import b64decode
+import re
+from base64 import b64decode, b64encode
 from binascii import Error as BinasciiError
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,6 +27,13 @@ ALLOWED = {
     "config": {"notice"},
     "keyloss": {"count"},
     "log_key": {"c"},
+}
+WORDS = {
+    "type": "[a-z_]+",
+    "c": "[0-9a-f]{64}",
+    "reason": "[a-z_]+",
+    "notice": "[a-z][a-z0-9_]*",
+    "version": "[0-9a-f]*",
 }
 Leaf = dict[str, Any]
 
@@ -114,11 +122,14 @@ def hash_of(text: str) -> bytes:
 
 
 def base64_of(text: str) -> bytes:
-    """Bytes in base64; Unproven for anything else."""
+    """Bytes in base64, in the one form that they have; Unproven for anything else."""
     try:
-        return b64decode(text, validate=True)
+        data = b64decode(text, validate=True)
     except (BinasciiError, ValueError):
         raise Unproven("not base64") from None
+    if b64encode(data).decode() != text:
+        raise Unproven("not canonical base64")
+    return data
 
 
 def read_leaf(line: bytes, seq: int) -> Leaf:
@@ -132,9 +143,26 @@ def read_leaf(line: bytes, seq: int) -> Leaf:
     told = {name: leaf[name] for name in ORDER if name in leaf}
     if set(leaf) - known or json.dumps(told, separators=(",", ":")).encode() != line:
         raise Unproven(f"leaf {seq}: not in canonical form")
+    if wrong := [name for name, value in told.items() if not _has_form(name, value)]:
+        raise Unproven(f"leaf {seq}: {wrong[0]} has no meaning")
     if leaf["seq"] != seq:
         raise Unproven(f"leaf {seq}: its number is wrong")
     return leaf
+
+
+def _has_form(name: str, value: object) -> bool:
+    if name in WORDS:
+        return isinstance(value, str) and re.fullmatch(WORDS[name], value) is not None
+    if name in {"minute", "deadline"}:
+        return isinstance(value, str) and _is_minute(value)
+    return type(value) is int and value >= 0
+
+
+def _is_minute(text: str) -> bool:
+    try:
+        return bool(seconds(text))
+    except Unproven:
+        return False
 
 
 def seconds(minute: str) -> int:

@@ -1,0 +1,66 @@
+"""The verifier as a file that an auditor takes away."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from sipis.audit import export, receipt_for
+from sipis.audit.verifier.forms import read_checkpoints
+from sipis.model import DeletionReason
+from tests.support.tlog import NOW, House, birth, death, name
+
+
+async def exported(folder: Path) -> Path:
+    """What `sipis audit export` writes, and a receipt."""
+    house, taken = House(folder / "house"), folder / "taken"
+    taken.mkdir()
+    await house.notary.open()
+    await house.append(birth(1), death(1, NOW))
+    await house.notary.epoch_rolled(1, 2)
+    vouched = await house.notary.vouch(receipt_for(name(1), DeletionReason.DISABLED, NOW))
+    await house.notary.work()
+    (taken / "log.jsonl").write_bytes(b"".join(it + b"\n" for it in await house.lines()))
+    (taken / "checkpoints").write_text(house.published())
+    (taken / "keys").write_text("".join(f"{key}\n" for key in house.notary.verifier_keys()))
+    (taken / "one.tlog-proof").write_text(vouched.proof)
+    (taken / "verify.pyz").write_bytes(export.verifier())
+    assert read_checkpoints(house.published())
+    await house.store.close()
+    return taken
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a Python that knows nothing but its standard library."""
+    return subprocess.run(
+        [sys.executable, "-I", "-S", "verify.pyz", *arguments],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+async def test_l2_it_verifies_a_receipt_and_an_export_offline(tmp_path: Path) -> None:
+    taken = await exported(tmp_path)
+    receipt = run(taken, "--key", "keys", "one.tlog-proof")
+    assert (receipt.returncode, "the receipt holds" in receipt.stdout) == (0, True)
+    whole = run(taken, ".")
+    assert (whole.returncode, "everything holds" in whole.stdout) == (0, True), whole.stdout
+
+
+async def test_it_ends_with_one_line_and_status_1_when_something_is_wrong(tmp_path: Path) -> None:
+    taken = await exported(tmp_path)
+    text = (taken / "one.tlog-proof").read_text()
+    (taken / "one.tlog-proof").write_text(text.replace("index", "indes"))
+    for arguments in (("--key", "keys", "one.tlog-proof"), (".",), ("nothing-there",)):
+        done = run(taken, *arguments)
+        assert done.returncode == 1
+        assert done.stdout.endswith("NOT PROVEN\n")
+        assert not done.stderr
+
+
+async def test_an_opening_of_another_instance_is_refused(tmp_path: Path) -> None:
+    taken = await exported(tmp_path)
+    done = run(taken, "--key", "keys", "--opening", f"{'ab' * 16}:{'00' * 32}", "one.tlog-proof")
+    assert (done.returncode, "another instance" in done.stdout) == (1, True)
+
+
+def test_the_same_release_packs_the_same_file() -> None:
+    assert export.verifier() == export.verifier()
