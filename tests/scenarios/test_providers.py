@@ -14,7 +14,7 @@ from sipis.transport.tls import TlsSettings
 from sipis.world.agent import Agent
 from sipis.world.call import Caller
 from sipis.world.dns import NameServer
-from sipis.world.handset import Handset, Temper
+from sipis.world.handset import Handset
 from sipis.world.provider import LISTENERS, Provider
 from sipis.world.registrar import Binding
 from tests.scenarios.conftest import Town
@@ -158,54 +158,6 @@ async def test_whatever_a_registrar_asks_for_is_answered(
 async def test_every_quality_of_protection_is_answered(town: Town, qop: str) -> None:
     town.provider.registrar.habits.qop = qop
     await talks(town, await town.asleep())
-
-
-async def test_nonces_that_may_be_used_once_cost_no_password(town: Town) -> None:
-    town.provider.registrar.habits.one_time_nonces = True
-    phone = await town.asleep(mode="alternate")
-    await given_and_taken(town, phone)
-    assert (await phone.here("GET")).body["state"] == "registered"
-
-
-async def test_a_nonce_that_has_aged_is_replaced(town: Town) -> None:
-    phone = await town.asleep(mode="alternate")
-    town.provider.registrar.habits.nonce_age = 0.0001
-    await given_and_taken(town, phone, fresh=300.0)
-    assert (await phone.here("GET")).body["state"] == "registered"
-
-
-async def test_a_registrar_that_wants_longer_intervals_gets_them(town: Town) -> None:
-    town.provider.registrar.habits.min_expires = 4000
-    town.provider.registrar.habits.longest_grant = 4000
-    phone = await town.asleep(account={"expires": 600})
-    assert town.provider.registrar.accepted.items[-1].expires == 4000
-    await talks(town, phone)
-
-
-async def test_a_wrong_password_stops_everything_and_the_app_is_told(town: Town) -> None:
-    phone = await town.phone(Temper.IGNORE)
-    account = {"aor": town.provider.add("alice", "right"), "password": "wrong",
-               "registrar": town.provider.address()}  # fmt: skip
-    assert (await phone.enable(account)).status == 201
-    body = await town.state(phone, "unauthorized")
-    assert body["reason"] == "wrong_password"
-    await town.pushed(phone, "verify")
-    assert (await town.pushed(phone, "expiring"))["event"] == "expiring"
-
-
-async def given_and_taken(town: Town, phone: Handset, fresh: float | None = None) -> None:
-    """Let the server register again."""
-    registrar = town.provider.registrar
-    await town.state(phone, "registered")
-    assert (await phone.here("POST", "/foreground", {})).status == 200
-    if fresh is not None:
-        await registrar.requests.next()
-        registrar.habits.nonce_age = fresh
-    await town.state(phone, "idle")
-    assert (await phone.here("POST", "/background", {})).status == 200
-    await town.state(phone, "registered")
-    while not registrar.bindings("alice"):
-        await registrar.accepted.next()
 
 
 def with_user(binding: Binding, change: Callable[[SipUri], SipUri]) -> Binding:
