@@ -16,7 +16,7 @@ from sipis.lifecycle.herald import WHILE_IT_LIVED
 from sipis.lifecycle.means import Holder, Means
 from sipis.lifecycle.reaper import MARK, Reaper
 from sipis.model import DeletionReason
-from sipis.store import lookup, notes, slots
+from sipis.store import apps, lookup, notes, slots
 from sipis.store.slots import OwedSlot, SlotHolder
 from sipis.vault import SLOTS_PER_SEGMENT
 
@@ -40,6 +40,8 @@ class Recovery:
         mark = await self._means.store.read(notes.get, MARK)
         if mark is not None:
             self._means.calendar.never_before(float(mark))
+        if self._means.vault.began_empty:
+            await self._tell_of_lost_slots()
         await self._destroy_owed()
         expired = await self._reaper.end_expired(silently=True)
         _log.info("recovered", count=expired)
@@ -47,7 +49,7 @@ class Recovery:
     async def survey(self) -> None:
         """A service that ends: compare every key with every row, once."""
         used, keyless = await self._erase_keyless()
-        await self._tell(keyless)
+        await self.tell(keyless)
         orphans = await self._destroy_orphans(used)
         self._means.vault.end_survey()
         _log.info("surveyed", count=orphans)
@@ -57,14 +59,21 @@ class Recovery:
         await self._means.vault.destroy(owed)
         await self._means.store.write(slots.destroyed, await self._means.store.read(slots.owed))
 
-    async def _tell(self, keyless: int) -> None:
-        """Say how many rows had no key: all keys are lost, or the database is an older one."""
+    async def tell(self, keyless: int) -> None:
+        """Say how many rows were erased for want of a key."""
         if not keyless:
             return
         _log.warning("rows without a key", count=keyless)
         self._means.metrics.count("keyless_rows_total", keyless)
-        events = self._means.key_events
-        await (events.keyloss if self._means.vault.began_empty else events.restored)(keyless)
+        if not self._means.vault.began_empty:
+            await self._means.key_events.restored(keyless)
+
+    async def _tell_of_lost_slots(self) -> None:
+        """Where there were no key slots, every row there is has lost its key."""
+        counts = await self._means.store.read(apps.counts)
+        if lost := sum(app.instances for app in counts.values()):
+            _log.error("key slots lost", count=lost)
+            await self._means.key_events.keyloss(lost)
 
     async def _erase_keyless(self) -> tuple[bytearray, int]:
         """Erase the rows whose key is gone.

@@ -250,6 +250,7 @@ class Lifecycle:
         if row is None or self._means.vault.holds(row) or self._destruction.is_ending(n):
             return
         await self._destruction.destroy([row], DeletionReason.KEY_LOST)
+        await self._recovery.tell(1)
 
     async def _end(self, row: InstanceRow, reason: DeletionReason) -> Deleted:
         began = self._means.clock.monotonic()
