@@ -18,6 +18,7 @@ DAY = 86_400
 RelayAlgorithm = Literal["MD5", "SHA-256", "SHA-512-256"]
 Ring = Literal["now", "push-accepted", "device"]
 Seconds = Annotated[float, Field(gt=0)]
+Lifetime = Annotated[float, Field(ge=60)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -109,8 +110,8 @@ class AuditSettings(_Section):
 class PolicySettings(_Section):
     """Lifetimes, ring times and limits."""
 
-    ttl_default: Seconds = 5 * DAY
-    ttl_max: Seconds = 7 * DAY
+    ttl_default: Lifetime = 5 * DAY
+    ttl_max: Lifetime = 7 * DAY
     never_registered: Seconds = 12 * 3600
     foreground_lease: Seconds = 900
     react_timeout: Seconds = 20

@@ -38,6 +38,13 @@ class Teller:
         self._console.print(f"[dim]{seconds:7.3f} s[/dim]  [bold]{who:<9}[/bold] {what}")
 
 
+class StoryBroken(Exception):
+    """Somebody answered otherwise than the story goes."""
+
+    def __init__(self, what: str, status: int) -> None:
+        super().__init__(f"{what} was answered with {status}")
+
+
 async def tell(console: Console) -> int:
     """Tell it; returns the exit code: 0 when everything came true."""
     teller = Teller(console)
@@ -50,6 +57,9 @@ async def tell(console: Console) -> int:
                 await _forget(teller, stage, handset)
         except TimeoutError:
             teller.say("demo", "[red]waited in vain; the story is broken[/red]")
+            return 1
+        except StoryBroken as broken:
+            teller.say("demo", f"[red]{broken}; the story is broken[/red]")
             return 1
         return _search(teller, folder)
 
@@ -93,6 +103,7 @@ async def _sleep(teller: Teller, stage: Stage, handset: Handset) -> None:
     aor = provider.add("alice", PASSWORD)
     account = {"aor": aor, "password": PASSWORD, "registrar": provider.address()}
     created = await handset.enable(account)
+    _expect("POST /v1/instances", created.status, 201)
     teller.say("handset", f"enabled: POST /v1/instances answered {created.status}")
     await provider.registrar.accepted.next()
     teller.say("provider", "registered: the server holds alice's binding")
@@ -113,10 +124,10 @@ async def _ring(teller: Teller, stage: Stage, handset: Handset) -> None:
     await handset.push(sipis_of(push.data))
     callee = await handset.callees.next()
     teller.say("handset", "woken: registered at the relay, got the INVITE, answered")
-    assert (await caller.final).status == 200
+    _expect("INVITE", (await caller.final).status)
     await callee.acknowledged.wait()
     teller.say("provider", "answered: 200 with the phone's session description, ACK passed on")
-    assert (await caller.bye()).status == 200
+    _expect("BYE", (await caller.bye()).status)
     await callee.ended.wait()
     teller.say("provider", "BYE: Carol hung up, the phone was told")
     handset.sleep()
@@ -125,11 +136,17 @@ async def _ring(teller: Teller, stage: Stage, handset: Handset) -> None:
 async def _forget(teller: Teller, stage: Stage, handset: Handset) -> None:
     """Disable push; the credential dies before the answer leaves."""
     answer = await handset.disable()
+    _expect("DELETE", answer.status)
     reason = answer.body["reason"]
     teller.say("handset", f"disabled: DELETE answered {answer.status}, receipt: {reason}")
     while stage.provider.registrar.bindings("alice"):
         await stage.provider.registrar.accepted.next()
     teller.say("provider", "un-registered: no binding of alice is left")
+
+
+def _expect(what: str, status: int, wanted: int = 200) -> None:
+    if status != wanted:
+        raise StoryBroken(what, status)
 
 
 def _search(teller: Teller, folder: Path) -> int:

@@ -160,15 +160,22 @@ class StreamConnection(asyncio.Protocol):
 async def serve_streams(
     bound: socket.socket, make: Callable[[], StreamConnection], context: ssl.SSLContext | None
 ) -> asyncio.Server:
-    """Accept connections on a bound socket."""
-    return await asyncio.get_running_loop().create_server(
+    """Accept connections on a bound socket; a start that is cancelled gives the port back."""
+    server = await asyncio.get_running_loop().create_server(
         make,
         sock=bound,
         backlog=BACKLOG,
         ssl=context,
         ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None,
         ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if context else None,
+        start_serving=False,
     )
+    try:
+        await server.start_serving()
+    except BaseException:
+        server.close()
+        raise
+    return server
 
 
 async def connect_stream(

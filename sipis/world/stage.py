@@ -44,8 +44,10 @@ class Stage:
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
-        for part in (self.provider, self.fcm, self.apns):
-            await self._open.enter_async_context(part)
+        async with AsyncExitStack() as opening:
+            for part in (self.provider, self.fcm, self.apns):
+                await opening.enter_async_context(part)
+            self._open = opening.pop_all()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -97,3 +97,9 @@ def test_provider_settings_fall_back_to_the_defaults() -> None:
     settings = parse({"providers": {"a.example": {"inbound": "token"}}})
     assert settings.provider("A.example").inbound == "token"
     assert settings.provider("b.example").inbound == "set"
+
+
+@pytest.mark.parametrize("key", ["ttl_default", "ttl_max"])
+def test_no_life_is_shorter_than_what_an_app_may_ask_for(key: str) -> None:
+    with pytest.raises(ConfigError, match=rf"policy\.{key}"):
+        parse({"policy": {key: 59}})
