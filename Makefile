@@ -6,7 +6,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 PEERS  := kamailio kamailio-tls-modules sip-tester baresip
 
-.PHONY: demo audit-demo run test check bench docs lock format clean
+.PHONY: demo audit-demo run test check coverage fuzz bench docs lock format clean
 
 demo: $(READY)
 	@$(BIN)/sipis demo
@@ -26,7 +26,19 @@ check: $(READY)
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
+# Every branch of the SIP core is reached by tests that state its behaviour.
+coverage: $(READY)
+	@$(BIN)/coverage run --branch --source=sipis/sip -m pytest -q tests/unit/sip
+	@$(BIN)/coverage report --show-missing --skip-covered --fail-under=100
+
+FUZZ_SECONDS ?= 60
+fuzz: $(READY)
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-fuzz.txt
+	@$(BIN)/python -m tests.fuzz $(FUZZ_SECONDS)
+
 bench: $(READY) peers
+	@$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements-bench.txt \
+	  || echo "aiosipua and sipmessage cannot be installed: their figures will be missing"
 	@$(BIN)/python -m bench
 
 docs: $(READY)
@@ -43,6 +55,10 @@ lock: $(READY)
 	@$(BIN)/pip-compile -q --strip-extras --allow-unsafe --generate-hashes --no-emit-index-url \
 	  --no-emit-find-links --no-header --extra world --extra test --extra check \
 	  --output-file requirements-dev.txt pyproject.toml requirements.in
+	@printf 'atheris\n' | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --output-file requirements-fuzz.txt -
+	@printf 'aiosipua\nsipmessage\n' | $(BIN)/pip-compile -q --generate-hashes --no-emit-index-url \
+	  --no-emit-find-links --no-header --output-file requirements-bench.txt -
 
 $(READY): requirements-dev.txt pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
