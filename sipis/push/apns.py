@@ -32,6 +32,9 @@ from sipis.push.tables import classify_apns
 LineName = tuple[str, str, Server]
 Accounts = Callable[[str], ApnsAccount | None]
 MISROUTED: Final = "misrouted"
+EARLIEST: Final = 1_262_304_000_000
+LATEST: Final = 4_102_444_800_000
+"""Milliseconds of 2010 and 2100: a time stamp outside of them says nothing."""
 
 
 class ApnsProvider:
@@ -132,7 +135,7 @@ def _reason(answer: Answer) -> tuple[str, float | None]:
     if not isinstance(problem, dict):
         return "", None
     timestamp = problem.get("timestamp")
-    valid = isinstance(timestamp, int | float) and not isinstance(timestamp, bool)
+    valid = isinstance(timestamp, int | float) and EARLIEST < timestamp < LATEST
     return str(problem.get("reason", "")), timestamp if valid else None
 
 

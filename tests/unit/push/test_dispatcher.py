@@ -418,11 +418,13 @@ class TestWithApns:
     async def test_a_dead_token_is_recognised_on_the_wire(
         self, apns: Apns, dispatcher: Dispatcher, clock: ManualClock
     ) -> None:
-        apns.script.add("phone", Reply(410, "Unregistered", timestamp=2_000_000))
+        apns.script.add("phone", Reply(410, "Unregistered", timestamp=1_700_000_000_000))
         note = notification(deadline=clock.monotonic() + RING)
         async with asyncio.timeout(10):
             report = await dispatcher.announce(note, (target(),))
-        assert [verdict.outcome for verdict in report.dead] == [DeadTarget("Unregistered", 2000.0)]
+        assert [verdict.outcome for verdict in report.dead] == [
+            DeadTarget("Unregistered", 1_700_000_000.0)
+        ]
 
     async def test_no_marker_of_name_or_text_reaches_the_wire_without_preview(
         self, apns: Apns, dispatcher: Dispatcher, clock: ManualClock

@@ -57,6 +57,26 @@ def test_two_phones_of_one_account_are_both_found(conn: sqlite3.Connection) -> N
     assert lookup.by_aor(conn, digest(77), "nowhere.example", NOW) == []
 
 
+def test_a_connection_leads_to_the_instance_that_has_it_for_itself(
+    conn: sqlite3.Connection,
+) -> None:
+    ns = [instances.insert(conn, new_instance(i)) for i in range(3)]
+    claims = schedule.claim(conn, NOW, limit=3)
+    flows = dict(zip(ns, (7, 8, 8), strict=True))
+    schedule.settle(conn, [registered(it, flow=flows[it.n]) for it in claims], NOW)
+    alone = lookup.alone_on(conn, 7, NOW)
+    assert alone is not None
+    assert alone.n == ns[0]
+    assert lookup.alone_on(conn, 8, NOW) is None
+    assert lookup.alone_on(conn, 9, NOW) is None
+    assert lookup.alone_on(conn, 7, NOW + DAY) is None
+
+
+def test_no_connection_at_all_is_nobodys(conn: sqlite3.Connection) -> None:
+    instances.insert(conn, new_instance())
+    assert lookup.alone_on(conn, 0, NOW) is None
+
+
 def test_a_token_is_found_within_its_app_only(conn: sqlite3.Connection) -> None:
     shared = (new_target(77),)
     both = [instances.insert(conn, new_instance(i, targets=shared)) for i in range(2)]
