@@ -89,6 +89,7 @@ def _facts(summary: Summary, latest: Checkpoint | None) -> Iterable[str]:
     yield _fact(late, "later than 60 s", late == 0)
     yield _fact(_value(summary.epoch), f"epoch key, rolled {_minute(summary.epoch)}")
     yield _canary(summary)
+    yield _fact(summary.rolls, "rolls of the epoch key, all time")
     yield _fact(summary.leaves, f"leaves in the log, {unsigned} not signed yet")
 
 
@@ -162,8 +163,9 @@ def _stack(place: int, date: str, reasons: dict[str, int], scale: float) -> str:
                 f' fill="{colour}"><title>{date}: {reasons[reason.value]:,} {reason.value}</title>'
                 "</rect>"
             )
-    label = f'<text x="{x:.1f}" y="{_HEIGHT + 30}">{date[5:]}</text>' if place % 5 == 4 else ""
-    return drawn + label
+    middle, below = x + step / 2 - 4, _HEIGHT + 30
+    label = f'<text x="{middle:.1f}" y="{below}" text-anchor="middle">{date[5:]}</text>'
+    return drawn + (label if place % 5 == 4 else "")
 
 
 def _legend() -> str:
