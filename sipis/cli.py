@@ -180,6 +180,14 @@ def rotate_key_encryption_key(
     _out.print("point keys.kek_file (or the credential sipis-kek) at it, then destroy the old one")
 
 
+@instances.command("remove-app")
+def remove_app(app_id: str, config: Config = None) -> None:
+    """Destroy all instances of an app, also of one that is not configured any more."""
+    with _one_line_for_errors():
+        removed = AdminClient(_settings(config)).remove_app(app_id)
+    _out.print(f"{removed} instances destroyed")
+
+
 def _settings(config: Path | None) -> Settings:
     with _one_line_for_errors():
         return load(config, os.environ)

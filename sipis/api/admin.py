@@ -66,6 +66,7 @@ class AdminHandlers:
             web.get("/v1/admin/instances", self.instances, name="admin_instances"),
             web.get("/v1/admin/instances/{id}", self.instance, name="admin_instance"),
             web.delete("/v1/admin/instances/{id}", self.delete, name="admin_delete"),
+            web.delete("/v1/admin/apps/{app}", self.remove_app, name="admin_remove_app"),
         ]
 
     async def metrics(self, _: web.Request) -> web.Response:
@@ -117,3 +118,8 @@ class AdminHandlers:
         if deleted is None:
             raise Problem(problems.NOT_FOUND)
         return answer(receipt_answer(deleted.receipt))
+
+    async def remove_app(self, request: web.Request) -> web.Response:
+        """Destroy all instances of an app, configured or not."""
+        removed = await self._lifecycle.remove_app(request.match_info["app"])
+        return web.json_response({"removed": removed})

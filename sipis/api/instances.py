@@ -71,7 +71,7 @@ class InstanceHandlers:
         body = await body_of(request, schema.CreateBody)
         if body.app_id != app:
             raise Problem(problems.INVALID_FIELD, "is not the app of this key", "app_id")
-        order = enable_order(body, self._apps()[app], _idempotency_key(request))
+        order = enable_order(body, self._settings_of(app), _idempotency_key(request))
         enabled = await self._lifecycle.enable(order)
         if isinstance(enabled, Conflict):
             raise Problem(problems.CONFLICT, _CONFLICTS[enabled], "Idempotency-Key")
@@ -87,14 +87,14 @@ class InstanceHandlers:
         """PUT account, targets, mode or lifetime."""
         row = await self._gate.row(request)
         body = await body_of(request, schema.ReplaceBody)
-        order = replace_order(body, self._apps()[row.app])
+        order = replace_order(body, self._settings_of(row.app))
         return self._shown(present(await self._lifecycle.replace(row, order)))
 
     async def refresh(self, request: web.Request) -> web.Response:
         """POST …/refresh."""
         row = await self._gate.row(request)
         body = await optional_body_of(request, schema.RefreshBody)
-        targets = targets_of(body.targets, self._apps()[row.app]) if body.targets else None
+        targets = targets_of(body.targets, self._settings_of(row.app)) if body.targets else None
         return self._shown(present(await self._lifecycle.refresh(row, body.ttl, targets)))
 
     async def foreground(self, request: web.Request) -> web.Response:
@@ -158,6 +158,13 @@ class InstanceHandlers:
             "receipt", "export", "push_test",
         )  # fmt: skip
         return {name: getattr(self, name) for name in names}
+
+    def _settings_of(self, app: str) -> AppSettings:
+        """The settings of an app; an operator may have taken it out while its instances live."""
+        settings = self._apps().get(app)
+        if settings is None:
+            raise Problem(problems.INVALID_FIELD, "is not configured any more", "app_id")
+        return settings
 
     def _shown(self, row: InstanceRow) -> web.Response:
         return answer(instance_answer(row, self._clock.wall()))

@@ -81,6 +81,11 @@ class AdminClient:
         """The verifier keys of the log."""
         return self._fetch("/v1/admin/keys")
 
+    def remove_app(self, app: str) -> int:
+        """Destroy all instances of an app; how many there were."""
+        removed: int = self._expect("DELETE", f"/v1/admin/apps/{quote(app, safe='')}")["removed"]
+        return removed
+
     def _expect(self, method: str, path: str) -> Body:
         said = self._ask(method, path)
         if said.status >= 300:

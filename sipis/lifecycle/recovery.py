@@ -44,7 +44,16 @@ class Recovery:
             await self._tell_of_lost_slots()
         await self._destroy_owed()
         expired = await self._reaper.end_expired(silently=True)
+        await self._tell_of_removed_apps()
         _log.info("recovered", count=expired)
+
+    async def _tell_of_removed_apps(self) -> None:
+        """Their credentials are still held: the operator decides, for it may be a typing error."""
+        counts = await self._means.store.read(apps.counts)
+        for app, held in counts.items():
+            if held.instances and app not in self._means.settings.apps:
+                problem = "not configured, its instances live on until they expire"
+                _log.warning("app removed", app=app, count=held.instances, problem=problem)
 
     async def survey(self) -> None:
         """A service that ends: compare every key with every row, once."""

@@ -72,6 +72,24 @@ async def test_instances_are_listed_shown_and_deleted(town: Town, config: Path) 
         assert (again.exit_code, again.stderr) == (1, "There is no such thing here\n")
 
 
+async def test_an_app_that_was_taken_out_is_refused_changes_and_can_be_removed(
+    town: Town, config: Path
+) -> None:
+    phone = await town.asleep()
+    server = town.server
+    assert server is not None
+    server._settings.apps.pop("demo")  # type: ignore[attr-defined]
+    assert (await phone.here("GET")).status == 200
+    for method, path in (("PUT", ""), ("POST", "/refresh")):
+        target = {"provider": "fcm", "kind": "token", "token": "another"}
+        refused = await phone.here(method, path, {"targets": [target]})
+        assert (refused.status, refused.body["field"]) == (422, "app_id")
+    for count in (1, 0):
+        removed = await run(config, "instances", "remove-app", "demo")
+        assert (removed.exit_code, removed.stdout) == (0, f"{count} instances destroyed\n")
+    assert (await phone.disable()).body["reason"] == "app_removed"
+
+
 @pytest.fixture
 def mistaken(config: Path, town: Town) -> Path:
     """The same with a token that is not the server's."""

@@ -9,10 +9,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from sipis.clock import ManualClock
+from sipis.config import parse
 from sipis.lifecycle import Enabled
 from sipis.lifecycle.resealing import keeping
 from sipis.store import instances, lookup, slots
-from tests.support.lifecycle import House, build, running, settings
+from tests.support.lifecycle import APP, House, build, running, settings
 from tests.support.vault import admitted
 
 
@@ -206,3 +207,16 @@ async def test_after_kill_9_no_deletion_returns_no_creation_is_lost_and_nothing_
         assert all(house.vault.holds(row) for row in rows)
         keys = sum(len(house.vault._slots.held(s)) for s in house.vault.segments)
         assert keys == len(rows)
+
+
+async def test_instances_of_an_app_that_was_taken_out_are_kept_and_told_of(tmp_path: Path) -> None:
+    clock = ManualClock()
+    (enabled,) = await with_instances(tmp_path, clock, 3600.0)
+    house = build(tmp_path / "data", clock, parse({}))
+    with capture_logs() as logs:
+        await house.lifecycle.recover()
+    assert house.vault.holds(enabled.row)
+    [told] = [entry for entry in logs if entry["event"] == "app removed"]
+    assert (told["app"], told["count"]) == (APP, 1)
+    async with running(house):
+        pass
