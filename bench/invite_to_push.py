@@ -1,6 +1,6 @@
 """From an INVITE on the wire to the push request at the service, at 100 calls a second.
 
-Every call is for another sleeping phone; the push service notes when the push for its token arrives.
+Every call is for another sleeping phone; the push service notes when the push for its token came.
 The peer is a Kamailio that posts the same kind of request from its script with http_client, since
 Debian does not package http_async_client: one call blocks one of its processes.
 """
@@ -11,7 +11,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.peers import DOMAIN, Kamailio
@@ -55,15 +55,12 @@ def run(*, quick: bool = False) -> Iterator[Figure]:
 def _sipis(folder: Path, calls: int) -> list[float]:
     """Milliseconds of each call to a server with sleeping phones."""
     with _Service(folder / "fcm") as service:
-        server = Server(
-            folder / "server",
-            **{
-                f"apps.{APP}": {"require_verification": False},
-                f"apps.{APP}.fcm": service.settings,
-                f'providers."{DOMAIN}"': {"extra_sources": ["127.0.0.1"]},
-            },
-        )
-        with server:
+        sections: dict[str, Mapping[str, object]] = {
+            f"apps.{APP}": {"require_verification": False},
+            f"apps.{APP}.fcm": service.settings,
+            f'providers."{DOMAIN}"': {"extra_sources": ["127.0.0.1"]},
+        }
+        with Server(folder / "server", **sections) as server:
             phones = [Phone(f"user{i:05}", DOMAIN, "x", token=f"t{i}") for i in range(calls)]
             put_to_sleep(server.data, phones, bound=3600)
             contacts = _contacts(server.data)

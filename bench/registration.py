@@ -30,7 +30,7 @@ HURRY = {'providers."127.0.0.1"': {"register_per_second": 2000.0, "registers_in_
 
 def run(*, quick: bool = False) -> Iterator[Figure]:
     """First registration, refresh with a live nonce, refresh with a stale one."""
-    accounts, seconds = (1000, GRANTED) if quick else (5000, 1.5 * GRANTED)
+    accounts, seconds = (1000, GRANTED) if quick else (3000, 1.5 * GRANTED)
     with tempfile.TemporaryDirectory() as name:
         live = _Scene(Path(name) / "live", accounts, LIVE)
         with live:

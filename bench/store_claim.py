@@ -1,21 +1,19 @@
-"""What a claim, a settlement and an erasure cost, beside a raw fdatasync of the same run.
+"""What a claim, a settlement and an erasure take, beside raw fdatasync calls of the same run.
 
-    python -m bench.store_claim [instances] [registrars]
-
-Prints one line per figure.
+python -m bench.store_claim [INSTANCES]
 """
 
 import os
 import sqlite3
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from bench.report import Figure, quantile
 from sipis.model import (
     DeletionReason,
     Environment,
@@ -55,11 +53,12 @@ class Samples:
         self.milliseconds.append((time.perf_counter() - began) * 1000)
         return result
 
-    def report(self) -> None:
-        ordered = sorted(self.milliseconds)
-        p99 = ordered[int(len(ordered) * 0.99)]
-        median = statistics.median(ordered)
-        print(f"{self.name}: p50 {median:.3f} ms, p99 {p99:.3f} ms, n {len(ordered)}")
+    def figures(self, beside: "Samples | None" = None) -> Iterator[Figure]:
+        for label, share in ("p50", 0.5), ("p99", 0.99):
+            raw = quantile(beside.milliseconds, share) if beside else None
+            name = "raw fdatasync" if beside else ""
+            ours = quantile(self.milliseconds, share)
+            yield Figure(f"store: {self.name}, {label}", ours, "ms", raw, name)
 
 
 class Bench:
@@ -75,7 +74,7 @@ class Bench:
         job.run_alone(self.conn)
         return job.outcome()
 
-    def fill(self) -> None:
+    def fill(self) -> Iterator[Figure]:
         began = time.perf_counter()
         for first in range(0, self.count, STEP):
             numbers = range(first, min(first + STEP, self.count))
@@ -83,15 +82,16 @@ class Bench:
         each = (time.perf_counter() - began) / self.count * 1e6
         truncate_logs(self.conn)
         size = (self.directory / MAIN_FILE).stat().st_size / self.count
-        print(f"insert in batches: {each:.1f} us, on disk {size:.0f} bytes, n {self.count}")
+        yield Figure(f"store: an insert among {STEP:,}, {self.count:,} instances", each, "us")
+        yield Figure(f"store: on disk, each of {self.count:,} instances", size, "B")
 
     def insert_all(self, conn: sqlite3.Connection, numbers: range) -> None:
         for number in numbers:
             instances.insert(conn, new_instance(number, self.registrars))
 
-    def claim_and_settle(self) -> None:
+    def claim_and_settle(self) -> Iterator[Figure]:
         claims, settles = Samples("claim of 32, committed"), Samples("settlement of 32, committed")
-        finds, syncs = Samples("look-up by Contact"), Samples("control: raw fdatasync of 4 KiB")
+        finds, syncs = Samples("look-up by Contact"), Samples("raw fdatasync of 4 KiB")
         for _ in range(min(ROUNDS, self.count // 64)):
             taken = claims.measure(
                 lambda: self.commit(lambda conn: schedule.claim(conn, self.due, limit=32))
@@ -105,23 +105,24 @@ class Bench:
             token = taken[0].contact_token
             finds.measure(lambda token=token: lookup.by_contact_token(self.conn, token, NOW))  # type: ignore[misc]
             self.synchronize(syncs)
-        for samples in (claims, settles, finds, syncs):
-            samples.report()
+        yield from claims.figures(syncs)
+        yield from settles.figures(syncs)
+        yield from finds.figures()
 
-    def next_due(self) -> None:
+    def next_due(self) -> Iterator[Figure]:
         samples = Samples(f"next_due with {self.registrars} registrars")
         for _ in range(100):
             samples.measure(lambda: schedule.next_due(self.conn, self.due))
-        samples.report()
+        yield from samples.figures()
 
-    def erase(self) -> None:
+    def erase(self) -> Iterator[Figure]:
         erased = Samples("erasure of one, committed and checkpointed")
         rows = lookup.page(self.conn, NOW, limit=min(200, self.count // 10))
         for row in rows:
             receipt = Receipt(row.commitment, DeletionReason.DISABLED, self.due, "{}")
             one = Erasure(row.n, receipt)
             erased.measure(lambda one=one: self.erase_one(one))  # type: ignore[misc]
-        erased.report()
+        yield from erased.figures()
 
     def erase_one(self, one: Erasure) -> None:
         self.commit(lambda conn: erasure.erase(conn, [one], tombstone_ttl=86_400))
@@ -173,17 +174,17 @@ def settlement(claim: Claim) -> Settlement:
     )
 
 
-def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    registrars = int(sys.argv[2]) if len(sys.argv) > 2 else 100
+def run(*, quick: bool = False, count: int = 0, registrars: int = 100) -> Iterator[Figure]:
+    """Inserts, claims, settlements, look-ups and erasures of a filled store."""
     with tempfile.TemporaryDirectory() as name:
-        bench = Bench(Path(name), count, registrars)
-        bench.fill()
-        bench.claim_and_settle()
-        bench.next_due()
-        bench.erase()
+        bench = Bench(Path(name), count or (10_000 if quick else 30_000), registrars)
+        yield from bench.fill()
+        yield from bench.claim_and_settle()
+        yield from bench.next_due()
+        yield from bench.erase()
         bench.conn.close()
 
 
 if __name__ == "__main__":
-    main()
+    for figure in run(count=int((sys.argv[1:] or ["0"])[0])):
+        print(figure.line(), flush=True)
