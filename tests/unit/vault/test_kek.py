@@ -70,7 +70,7 @@ def test_the_credential_directory_of_systemd_or_docker_is_used(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["SIPIS_KEK", "SIPIS_KEK_FILE", "SIPIS_KEYS__KEK"])
-def test_a_kek_in_the_environment_is_refused(tmp_path: Path, name: str) -> None:
+def test_k4_a_kek_in_the_environment_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError) as refused:
         load(tmp_path, {name: base64.b64encode(KEK).decode()})
     assert refused.value.key == name

@@ -115,7 +115,7 @@ async def test_destroying_twice_spares_the_next_holder_of_the_slot(vault: Vault)
 
 
 @pytest.mark.parametrize("change", ["row", "tenant", "version", "purpose"])
-async def test_a_record_copied_to_another_place_stays_shut(vault: Vault, change: str) -> None:
+async def test_k1_a_record_copied_to_another_place_stays_shut(vault: Vault, change: str) -> None:
     row, other = await admitted(vault), await admitted(vault)
     forged = {
         "row": replace(other, credential=row.credential),
@@ -127,7 +127,7 @@ async def test_a_record_copied_to_another_place_stays_shut(vault: Vault, change:
         vault.open_account(forged)
 
 
-async def test_an_older_version_does_not_open_after_the_row_moved_on(vault: Vault) -> None:
+async def test_k1_an_older_version_does_not_open_after_the_row_moved_on(vault: Vault) -> None:
     old = await admitted(vault)
     new = row_of(old.id, old.app, await vault.readmit(old, targets=Targets((TOKEN,))))
     rolled_back = replace(new, credential=old.credential, version=old.version)
@@ -230,7 +230,7 @@ async def test_held_tells_the_slots_that_an_earlier_process_gave_out(tmp_path: P
 
 
 @pytest.mark.parametrize("loss", ["wrong kek", "no kek", "no epoch", "foreign epoch"])
-async def test_without_its_keys_it_stays_locked_and_changes_no_file(
+async def test_k3_without_its_keys_it_stays_locked_and_changes_no_file(
     tmp_path: Path, loss: str
 ) -> None:
     home = tmp_path / "home"
@@ -286,7 +286,7 @@ class RecordingAead:
         return self._aead.encrypt(nonce, plain, bound)
 
 
-async def test_no_pair_of_key_and_nonce_repeats_and_a_record_key_is_used_once(
+async def test_k2_no_pair_of_key_and_nonce_repeats_and_a_record_key_is_used_once(
     vault: Vault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     RecordingAead.used.clear()
@@ -357,9 +357,13 @@ import asyncio, sys
 from pathlib import Path
 from tests.support.vault import admitted, open_vault
 
+async def roll(vault):
+    while True:
+        await vault.roll()
+
 async def work():
     vault = open_vault(Path(sys.argv[1]), inline=False)
-    rows = []
+    rows, rolling = [], asyncio.create_task(roll(vault))
     while True:
         for row in await asyncio.gather(*(admitted(vault, targets=()) for _ in range(4))):
             rows.append(row)
@@ -374,8 +378,8 @@ asyncio.run(work())
 """
 
 
-@pytest.mark.parametrize("lines", [7, 40, 83])
-def test_after_kill_9_what_was_acknowledged_holds(tmp_path: Path, lines: int) -> None:
+@pytest.mark.parametrize("lines", [7, 40, 83, 150])
+def test_after_kill_9_among_rolls_what_was_acknowledged_holds(tmp_path: Path, lines: int) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]
@@ -388,6 +392,7 @@ def test_after_kill_9_what_was_acknowledged_holds(tmp_path: Path, lines: int) ->
     child.wait()
     last = {entry[1]: entry for entry in told if len(entry) == 4}
     vault = open_vault(tmp_path)
+    assert vault.generation > 1
     for word, instance, slot, credential in last.values():
         row = Row(InstanceId(instance), "app", int(slot), 1, bytes.fromhex(credential), b"")
         if word == "admitted":
