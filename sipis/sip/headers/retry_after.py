@@ -19,15 +19,11 @@ class RetryAfter:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read `18000 (in a meeting);duration=3600`; raises RemoteProtocolError."""
-        comment_start = text.find("(")
-        if comment_start >= 0:
-            comment_end = text.rfind(")")
-            text = text[:comment_start] + text[max(comment_end, comment_start) + 1 :]
-        number, semicolon, params = text.partition(";")
-        seconds = parse_number(number.strip(), MAX_SECONDS)
+        number, rest = _split_at_number(text.strip())
+        seconds = parse_number(number, MAX_SECONDS)
         if seconds is None:
             raise RemoteProtocolError("Retry-After is not a number of seconds")
-        return cls(seconds, Params.parse(semicolon + params))
+        return cls(seconds, Params.parse(_without_comment(rest)))
 
     @property
     def duration(self) -> int | None:
@@ -36,3 +32,18 @@ class RetryAfter:
 
     def __str__(self) -> str:
         return f"{self.seconds}{self.params}"
+
+
+def _split_at_number(text: str) -> tuple[str, str]:
+    rest = text.lstrip("0123456789")
+    return text[: len(text) - len(rest)], rest.lstrip()
+
+
+def _without_comment(text: str) -> str:
+    """The text after a comment that opens it; comments nest, so that the last bracket ends it."""
+    if not text.startswith("("):
+        return text
+    _, bracket, rest = text.rpartition(")")
+    if not bracket:
+        raise RemoteProtocolError("open comment in Retry-After")
+    return rest.lstrip()
