@@ -42,6 +42,7 @@ class Summons:
     ) -> None:
         self.claim = claim
         self.flow = binding.flow
+        self._proxied = bool(binding.path)
         self.answer: Response | None = None
         self.dialog: Dialog | None = None
         self._tools = tools
@@ -92,7 +93,7 @@ class Summons:
         response = outcome.response
         dialog = self._dialog_of(response)
         if response.status < 200:
-            self._report(Event(Kind.RANG, self.claim))
+            self._hear_provisional(response)
         elif response.status >= 300:
             self.answer = response
             kind = Kind.DECLINED if response.status in A_PERSONS_NO else Kind.REFUSED
@@ -104,6 +105,11 @@ class Summons:
             self._report(Event(Kind.ANSWERED, self.claim))
         elif dialog is not self.dialog:
             self._end_second_callee(dialog)
+
+    def _hear_provisional(self, response: Response) -> None:
+        """A 100 is the word of the next hop: of the app only where no proxy lies between."""
+        if response.status > 100 or not self._proxied:
+            self._report(Event(Kind.RANG, self.claim))
 
     def _dialog_of(self, response: Response) -> Dialog | None:
         """The dialog that a response belongs to; None where it has none or cannot be read."""

@@ -163,6 +163,25 @@ async def test_an_app_that_takes_its_registration_back_is_pushed_again(town: Tow
     assert (await caller.final).status == 200
 
 
+async def test_an_app_that_the_phone_froze_is_pushed_and_answers_the_invite_that_it_has(
+    town: Town,
+) -> None:
+    phone = await town.asleep()
+    await phone.register()
+    [connection] = phone.endpoint._connections._table
+    connection._transport.pause_reading()  # type: ignore[attr-defined]
+    caller = town.provider.call("alice")
+    message = await town.stage.fcm.pushes.next()
+    connection._transport.resume_reading()  # type: ignore[attr-defined]
+    await phone.push(sipis_of(message.data))
+    callee = await phone.callees.next()
+    assert callee.invite.headers.get("X-Push-Call-ID") == sipis_of(message.data)["call"]
+    assert (await caller.final).status == 200
+    await callee.acknowledged.wait()
+    assert len(phone.callees.items) == 1
+    await caller.bye()
+
+
 async def test_an_app_that_wakes_before_the_push_service_answers_is_called(town: Town) -> None:
     phone = await town.asleep()
     town.stage.fcm.hold()

@@ -368,6 +368,22 @@ class TestLooking:
         )
 
 
+@pytest.mark.parametrize(("headers", "pushes"), [([], 0), ([("Path", "<sip:127.0.0.1;lr>")], 1)])
+async def test_the_100_of_a_proxy_says_nothing_about_the_app_behind_it(
+    house: House, headers: list[tuple[str, str]], pushes: int
+) -> None:
+    phone, caller = await house.enable(), await house.caller()
+    handset = await house.handset(phone.n)
+    await handset.register(headers=headers)
+    caller.invite(phone.contact)
+    received = await handset.asked("INVITE")
+    handset.respond(received, 100)
+    await turns()
+    await house.clock.advance(1)
+    await turns()
+    assert house.pushes.events().count(PushEvent.CALL) == pushes
+
+
 async def test_the_time_from_push_to_wake_is_measured(house: House) -> None:
     await ringing(house)
     measured = house.metrics.registry.get_sample_value("sipis_push_to_wake_seconds_count")
