@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from structlog.testing import capture_logs
 
 from sipis.errors import ConfigError
 from sipis.vault import ApnsSigner, ServiceAccountSigner
+from sipis.vault.signer import LogSigner, create_log_key, verify_ed25519
 
 RSA = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
@@ -111,3 +113,37 @@ def test_only_a_service_account_is_taken_for_fcm(tmp_path: Path, content: str) -
 def test_a_missing_key_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"no\.p8"):
         ApnsSigner(tmp_path / "no.p8", "ABC1234567")
+
+
+class TestLogKey:
+    def test_a_new_key_signs_and_is_readable_by_its_owner_alone(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.key"
+        create_log_key(path, os.urandom)
+        assert path.stat().st_mode & 0o777 == 0o400
+        signer = LogSigner(path)
+        assert verify_ed25519(signer.public_key, signer.sign(b"text"), b"text")
+        assert not verify_ed25519(signer.public_key, signer.sign(b"text"), b"tent")
+        assert not verify_ed25519(b"no key", bytes(64), b"text")
+
+    def test_a_key_that_exists_stays(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.key"
+        create_log_key(path, os.urandom)
+        before = path.read_bytes()
+        create_log_key(path, os.urandom)
+        assert path.read_bytes() == before
+
+    def test_another_key_in_its_file_waits_for_a_start(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.key"
+        create_log_key(path, os.urandom)
+        signer = LogSigner(path)
+        before = signer.public_key
+        path.unlink()
+        create_log_key(path, os.urandom)
+        assert signer.public_key == before
+        assert LogSigner(path).public_key != before
+
+    def test_a_file_without_an_ed25519_key_is_named(self, tmp_path: Path) -> None:
+        path = tmp_path / "log.key"
+        path.write_text("nothing")
+        with pytest.raises(ConfigError, match=r"log\.key"):
+            LogSigner(path)
