@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 from sipis.model import DeletionReason
@@ -103,7 +104,11 @@ class Leaf:
 
 def minute_of(moment: float) -> str:
     """Unix seconds as a minute in UTC, such as 2027-01-15T08:00Z; seconds are cut off."""
-    whole = int(moment // _MINUTE) * _MINUTE
+    return _told(int(moment // _MINUTE) * _MINUTE)
+
+
+@lru_cache(maxsize=1024)
+def _told(whole: int) -> str:
     return datetime.fromtimestamp(whole, UTC).strftime("%Y-%m-%dT%H:%MZ")
 
 
