@@ -8,7 +8,7 @@ import hashlib
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib import resources
 from typing import Final
@@ -30,11 +30,12 @@ _VERSION_DIGITS: Final = 16
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """A leaf and its audit path in a tree of some size."""
+    """A leaf and its audit path in the tree of a head."""
 
     seq: int
     line: bytes
-    path: tuple[bytes, ...] = ()
+    path: tuple[bytes, ...]
+    head: Head
 
 
 def append(conn: sqlite3.Connection, new: Sequence[Leaf]) -> None:
@@ -63,17 +64,19 @@ def head(conn: sqlite3.Connection, size: int | None = None) -> Head:
     return Head(size, _tree(conn, size).root())
 
 
-def find_end(conn: sqlite3.Connection, commitment: bytes) -> Evidence | None:
-    """The leaf that ends a commitment, without its path."""
+def find_end(conn: sqlite3.Connection, commitment: bytes, signed: Head | None) -> Evidence | None:
+    """The leaf that ends a commitment, proven in the signed head, or in that of now if later."""
     seq = leaves.ended(conn, commitment)
     line = None if seq is None else leaves.line(conn, seq)
-    return None if seq is None or line is None else Evidence(seq, line)
+    if seq is None or line is None:
+        return None
+    covering = signed if signed is not None and signed.size > seq else head(conn)
+    return Evidence(seq, line, _path(conn, seq, covering), covering)
 
 
-def prove(conn: sqlite3.Connection, evidence: Evidence, size: int) -> Evidence:
-    """The same leaf with its path in the tree of `size` leaves."""
-    path = _tree(conn, size).inclusion(evidence.seq)
-    return Evidence(evidence.seq, evidence.line, tuple(path))
+def prove(conn: sqlite3.Connection, evidence: Evidence, other: Head) -> Evidence:
+    """The same leaf, proven in another head."""
+    return replace(evidence, path=_path(conn, evidence.seq, other), head=other)
 
 
 def consistency(conn: sqlite3.Connection, earlier: int, later: int) -> list[bytes]:
@@ -102,6 +105,10 @@ def software() -> str:
 
 def _tree(conn: sqlite3.Connection, size: int) -> Tree:
     return Tree(size, partial(leaves.hashes, conn))
+
+
+def _path(conn: sqlite3.Connection, seq: int, within: Head) -> tuple[bytes, ...]:
+    return tuple(_tree(conn, within.size).inclusion(seq))
 
 
 def _complete_subtrees(conn: sqlite3.Connection, before: int, after: int) -> None:

@@ -157,8 +157,10 @@ class Notary:
 
     async def vouch(self, receipt: Receipt) -> Receipt:
         """The receipt with its proof, or with what there is of it so far."""
+        signed = None if self._latest is None else self._latest.head
+        read = self._around.store.read
         try:
-            found = await self._around.store.read(chronicle.find_end, receipt.commitment)
+            found = await read(chronicle.find_end, receipt.commitment, signed)
             return receipt if found is None else await self._vouch(receipt, found)
         except SipisError as failed:
             _log.warning("receipt without proof", error=type(failed).__name__)
@@ -166,28 +168,32 @@ class Notary:
 
     async def _vouch(self, receipt: Receipt, found: Evidence) -> Receipt:
         told = replace(receipt, signature=PENDING, leaf=found.line.decode())
-        signed = await self._covering(found.seq)
+        signed = await self._covering(found.seq, found.head)
         if signed is None:
             return told
-        proven = await self._around.store.read(chronicle.prove, found, signed.head.size)
-        proof = note.receipt(proven.line, proven.seq, proven.path, signed)
+        if signed.head != found.head:
+            found = await self._around.store.read(chronicle.prove, found, signed.head)
+        proof = note.receipt(found.line, found.seq, found.path, signed)
         return replace(told, signature=SIGNED, proof=proof)
 
-    async def _covering(self, seq: int) -> Checkpoint | None:
-        """A checkpoint with that leaf; those who wait for a turn share the next signature."""
-        if self._latest is not None and self._latest.head.size > seq:
-            return self._latest
-        async with self._turn:
-            if self._latest is None or self._latest.head.size <= seq:
-                await self._sign()
-        return self._latest if self._latest and self._latest.head.size > seq else None
+    async def _covering(self, seq: int, head: Head) -> Checkpoint | None:
+        """A checkpoint with that leaf: the newest, or else `head` is signed.
 
-    async def _sign(self) -> None:
+        Those who wait for their turn meanwhile share that signature.
+        """
+        async with self._turn:
+            if not self._covers(seq):
+                await self._sign(head)
+        return self._latest if self._covers(seq) else None
+
+    def _covers(self, seq: int) -> bool:
+        return self._latest is not None and self._latest.head.size > seq
+
+    async def _sign(self, head: Head) -> None:
         """Sign the log as it stands; a failure is noted as a trouble of the server."""
         signers = self._signers()
         if not signers:
             return
-        head = await self._around.store.read(chronicle.head)
         try:
             self._latest = await asyncio.to_thread(self._sign_and_note, head, signers)
         except (SipisError, OSError) as failed:
@@ -232,7 +238,8 @@ class Notary:
         size = await self._around.store.read(leaves.size)
         if size == self._published:
             return
-        signed = await self._covering(size - 1)
+        head = await self._around.store.read(chronicle.head)
+        signed = await self._covering(head.size - 1, head)
         if signed is None:
             return
         day = minute_of(self._now())[:10]

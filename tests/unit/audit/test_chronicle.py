@@ -42,7 +42,7 @@ def test_l1_a_leaf_falls_with_its_transaction(conn: sqlite3.Connection) -> None:
     chronicle.append(conn, [death(1)] * 40)
     conn.execute("ROLLBACK")
     assert chronicle.head(conn) == before
-    assert chronicle.find_end(conn, name(1)) is None
+    assert chronicle.find_end(conn, name(1), None) is None
 
 
 def test_l5_kept_subtrees_give_the_root_of_all_leaves(conn: sqlite3.Connection) -> None:
@@ -58,17 +58,29 @@ def test_l5_kept_subtrees_give_the_root_of_all_leaves(conn: sqlite3.Connection) 
 def test_the_end_of_an_instance_is_found_and_proven(conn: sqlite3.Connection) -> None:
     chronicle.append(conn, [birth(number) for number in range(300)])
     chronicle.append(conn, [death(42), *(birth(number) for number in range(300, 333))])
-    found = chronicle.find_end(conn, name(42))
+    found = chronicle.find_end(conn, name(42), None)
     assert found is not None
+    assert found.head == chronicle.head(conn)
     for size in (301, 320, 334):
-        path = chronicle.prove(conn, found, size).path
-        root = root_by_path(leaf_hash(found.line), found.seq, size, path)
-        assert root == chronicle.head(conn, size).root
+        head = chronicle.head(conn, size)
+        path = chronicle.prove(conn, found, head).path
+        assert root_by_path(leaf_hash(found.line), found.seq, size, path) == head.root
+
+
+def test_an_end_is_proven_in_the_head_that_is_signed_if_it_is_in_it(
+    conn: sqlite3.Connection,
+) -> None:
+    chronicle.append(conn, [birth(1), death(1), birth(2), birth(3)])
+    covering, before = chronicle.head(conn, 3), chronicle.head(conn, 1)
+    for signed, expected in ((covering, covering), (before, chronicle.head(conn))):
+        found = chronicle.find_end(conn, name(1), signed)
+        assert found is not None
+        assert found.head == expected
 
 
 def test_a_life_that_goes_on_has_no_end(conn: sqlite3.Connection) -> None:
     chronicle.append(conn, [birth(1)])
-    assert chronicle.find_end(conn, name(1)) is None
+    assert chronicle.find_end(conn, name(1), None) is None
 
 
 def test_every_state_is_proven_to_continue_every_earlier_one(conn: sqlite3.Connection) -> None:
