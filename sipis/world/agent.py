@@ -10,7 +10,7 @@ from ipaddress import ip_address
 from typing import Self
 
 from sipis.clock import Clock, SystemClock
-from sipis.errors import TransportError
+from sipis.errors import RefusedAddress, TransportError
 from sipis.sip.digest import Algorithm, DigestChallenge, answer, ha1, read_challenges
 from sipis.sip.events import (
     AckMissing,
@@ -133,7 +133,7 @@ class Agent:
         return again
 
     async def flow_in_dialog(self, next_hop: Uri, last: Flow) -> Flow:
-        """Where a request inside a dialog goes: its next hop, or the connection that is open."""
+        """Where a request inside a dialog goes: its next hop, or where the last one came from."""
         kept = last.transport.reliable and self.endpoint.is_open(last)
         if kept or not isinstance(next_hop, SipUri):
             return last
@@ -142,7 +142,11 @@ class Agent:
         except ValueError:
             return last
         transport = last.transport
-        return await self.flow_to(next_hop.host, next_hop.port or transport.default_port, transport)
+        port = next_hop.port or transport.default_port
+        try:
+            return await self.flow_to(next_hop.host, port, transport)
+        except (RefusedAddress, TransportError):
+            return last
 
     def _handle(self, event: RequestReceived | CancelReceived | AckMissing) -> None:
         if isinstance(event, AckMissing):
