@@ -6,7 +6,7 @@ import pytest
 
 from sipis.sip.message import Request, Response
 from sipis.world.agent import Agent
-from sipis.world.call import Call, Caller, Callee
+from sipis.world.call import Call, Callee, Caller
 from sipis.world.handset import Temper
 from tests.scenarios.conftest import Town
 

@@ -48,5 +48,7 @@ async def test_a_weaker_challenge_is_answered_only_where_the_operator_allows_it(
         await asyncio.sleep(0)
     assert stands["last_status"] == 401
     answers = [one.headers.get("Authorization") or "" for one in registrar.requests.items[before:]]
-    assert not any("algorithm=MD5" in answer or "qop=" not in answer for answer in answers if answer)
+    assert not any(
+        "algorithm=MD5" in answer or "qop=" not in answer for answer in answers if answer
+    )
     assert len(registrar.accepted.items) == 1

@@ -87,9 +87,7 @@ async def test_an_account_on_tls_never_falls_to_udp_or_tcp(
         names.put(f"_sip._{transport.value}.{DOMAIN}", "SRV", f"1 1 {port} edge.example.")
     names.put(DOMAIN, "NAPTR", f'10 10 "S" "SIP+D2U" "" _sip._udp.{DOMAIN}.')
     names.put(DOMAIN, "A", "127.0.0.1").put("edge.example", "A", "127.0.0.1")
-    await town.serve(
-        api={"requests_per_minute": 1_000_000}, sip={"nameservers": [names.address]}
-    )
+    await town.serve(api={"requests_per_minute": 1_000_000}, sip={"nameservers": [names.address]})
     phone = await town.phone()
     account = {"aor": town.provider.add("alice", "secret"), "password": "secret"}
     await phone.enable(account | {"registrar": uri})

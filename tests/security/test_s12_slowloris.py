@@ -1,0 +1,93 @@
+"""S12: a thousand slow connections cost the others nothing, and are closed within 15 seconds."""
+
+import asyncio
+import statistics
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+
+from sipis.sip.flow import Door, Transport
+from sipis.world.handset import Handset
+from tests.scenarios.conftest import Town
+from tests.support.raw import door_of
+
+pytestmark = pytest.mark.timeout(60)
+
+SLOW = 1_000
+SAMPLES = 60
+CLOSED_WITHIN = 15.0
+FLOOR = 0.05
+"""Seconds below which a p99 says more about a busy machine than about the server."""
+
+HEADS = {
+    "an unfinished head": b"GET /openapi.json HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+    "an unfinished body": (
+        b"POST /v1/instances HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Authorization: Bearer %s\r\nContent-Length: 1000\r\n\r\n{"
+    ),
+    "nothing at all": b"",
+    "an unfinished SIP message": b"OPTIONS sip:a SIP/2.0\r\nVia: SIP/2.0/TCP a",
+}
+
+
+async def p99(ask: Callable[[], Awaitable[object]]) -> float:
+    """The 99th percentile of the time that an answer takes, in seconds."""
+    loop, times = asyncio.get_running_loop(), []
+    for _ in range(SAMPLES):
+        began = loop.time()
+        await ask()
+        times.append(loop.time() - began)
+    return statistics.quantiles(times, n=100)[98]
+
+
+class Slow:
+    """Somebody who connects, says half a sentence and waits."""
+
+    def __init__(self, writer: asyncio.StreamWriter, reader: asyncio.StreamReader) -> None:
+        self._writer, self._reader = writer, reader
+
+    async def closed(self) -> None:
+        try:
+            while await self._reader.read(4096):
+                pass
+        except ConnectionError:
+            pass
+        self._writer.close()
+
+
+async def slow_ones(address: tuple[str, int], said: bytes, number: int, host: str) -> list[Slow]:
+    made = []
+    for n in range(number):
+        # A source may have no more than so many connections, so the thousand have several.
+        source = f"127.0.{host}.{2 + n // 200}"
+        reader, writer = await asyncio.open_connection(*address, local_addr=(source, 0))
+        writer.write(said)
+        made.append(Slow(writer, reader))
+    return made
+
+
+async def test_slow_connections_are_closed_in_time_and_cost_the_others_nothing(town: Town) -> None:
+    assert town.server is not None
+    phone: Handset = await town.asleep()
+    places = {
+        "an unfinished head": ("127.0.0.1", town.server.api_port),
+        "an unfinished body": ("127.0.0.1", town.server.api_port),
+        "nothing at all": door_of(town.server, Door.APP, Transport.TCP),
+        "an unfinished SIP message": door_of(town.server, Door.PROVIDER, Transport.TCP),
+    }
+    asks = (lambda: phone.here("GET"), lambda: town.provider.options("alice"))
+    usual = [await p99(ask) for ask in asks]
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    everybody = []
+    for number, (name, address) in enumerate(places.items()):
+        said = HEADS[name].replace(b"%s", phone._app_key.encode())
+        everybody += await slow_ones(address, said, SLOW // len(places), str(number))
+    opened_for = loop.time() - began
+    beset = [await p99(ask) for ask in asks]
+    async with AsyncExitStack(), asyncio.timeout(CLOSED_WITHIN + opened_for):
+        await asyncio.gather(*(slow.closed() for slow in everybody))
+    for before, now in zip(usual, beset, strict=True):
+        assert now < max(2 * before, FLOOR)
+    assert (await phone.here("GET")).status == 200
