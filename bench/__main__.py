@@ -15,6 +15,7 @@ from sipis.config import LogSettings
 from sipis.observe.log import set_up
 
 BENCHES: Final = (
+    "core",
     "registration",
     "memory",
     "invite_to_push",

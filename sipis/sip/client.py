@@ -112,7 +112,7 @@ class Clients(Machine[ClientTransaction]):
         self._outlet.send(wire, flow)
         transaction = self._transactions.get(invite)
         if isinstance(transaction, InviteClient):
-            transaction.acks[ack.to.tag] = wire, flow
+            transaction.acks[ack.to_tag] = wire, flow
 
     def cancel(self, id_: str, now: float, headers: Headers) -> None:
         """Give up an INVITE; without effect once it has its final response."""
@@ -160,7 +160,7 @@ class Clients(Machine[ClientTransaction]):
     ) -> None:
         assert isinstance(transaction, InviteClient)
         assert message is not None
-        remembered = transaction.acks.get(message.to.tag)
+        remembered = transaction.acks.get(message.to_tag)
         if remembered is not None:
             self._outlet.send(*remembered)
 
@@ -177,7 +177,7 @@ class Clients(Machine[ClientTransaction]):
     ) -> None:
         assert isinstance(transaction, InviteClient)
         assert message is not None
-        transaction.acks[message.to.tag] = None
+        transaction.acks[message.to_tag] = None
 
     def _tell_response(
         self, transaction: ClientTransaction, _now: float, message: Message | None
@@ -205,7 +205,7 @@ def _input(transaction: ClientTransaction, response: Response, fingerprint: int)
     if response.status >= 300:
         return Input.REFUSAL
     if response.status >= 200:
-        known = isinstance(transaction, InviteClient) and _is_known(transaction, response.to.tag)
+        known = isinstance(transaction, InviteClient) and _is_known(transaction, response.to_tag)
         return Input.REPEATED if known else Input.SUCCESS
     if transaction.heard == fingerprint:
         return Input.REPEATED

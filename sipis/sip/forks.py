@@ -30,7 +30,7 @@ class Forks:
             for opened in self.dialogs.values():
                 opened.refuse()
             return None
-        tag = response.to.tag
+        tag = response.to_tag
         if response.status == 100 or (tag is None and response.status < 200):
             return None
         dialog = self.dialogs.get(tag)

@@ -8,7 +8,7 @@ import re
 from typing import Final
 
 from sipis.errors import RemoteProtocolError
-from sipis.sip.limits import MAX_VALUES
+from sipis.sip.limits import MAX_PARAMS, MAX_VALUES
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++")
 _HOST: Final = re.compile(r"[A-Za-z0-9._\-]++")
@@ -67,7 +67,9 @@ def split_list(text: str) -> list[str]:
 
     Raises RemoteProtocolError on an open quote or bracket and on more than MAX_VALUES values.
     """
-    pieces = text.split(",") if '"' not in text and "<" not in text else _split(text, _VALUE)
+    pieces = (
+        text.split(",") if '"' not in text and "<" not in text else _split(text, _VALUE, MAX_VALUES)
+    )
     if len(pieces) > MAX_VALUES:
         raise RemoteProtocolError("too many values in one header")
     return [value for piece in pieces if (value := piece.strip())]
@@ -81,14 +83,19 @@ def first_value(text: str) -> str:
 
 
 def split_params(text: str) -> list[str]:
-    """The pieces between semicolons outside quotes, unstripped; raises RemoteProtocolError."""
-    return text.split(";") if '"' not in text else _split(text, _PIECE)
+    """The pieces between semicolons outside quotes, unstripped; raises RemoteProtocolError.
+
+    What stands before the first semicolon is a piece too. Beyond one more than MAX_PARAMS
+    parameters the rest is left unread.
+    """
+    return text.split(";") if '"' not in text else _split(text, _PIECE, MAX_PARAMS + 1)
 
 
-def _split(text: str, pattern: re.Pattern[str]) -> list[str]:
+def _split(text: str, pattern: re.Pattern[str], most: int) -> list[str]:
+    """The pieces, and the rest unread once there are more than `most`."""
     pieces: list[str] = []
     start = 0
-    while start <= len(text):
+    while start <= len(text) and len(pieces) <= most:
         end = _end(pattern, text, start)
         if text.startswith(_OPENERS, end):
             raise RemoteProtocolError("unbalanced quote or angle bracket")

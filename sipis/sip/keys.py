@@ -19,7 +19,7 @@ def client_key(branch: str, method: str) -> str:
 
 def response_key(response: Response) -> str:
     """The id of the client transaction that a response is for; raises RemoteProtocolError."""
-    return client_key(response.via.branch or "", response.cseq.method)
+    return client_key(response.branch or "", response.cseq.method)
 
 
 def server_key(request: Request) -> str:
@@ -40,7 +40,7 @@ def merge_key(request: Request, instance: str) -> str:
     Copies for different instances are not the same: a proxy forks one AoR to all of them.
     """
     cseq = request.cseq
-    tag = request.from_.tag
+    tag = request.from_tag
     return f"{request.call_id}\n{tag}\n{cseq.number}\n{cseq.method}\n{instance}"
 
 
@@ -49,7 +49,7 @@ def ack_key(message: Request | Response) -> str:
 
     Raises RemoteProtocolError.
     """
-    return f"{message.call_id}\n{message.to.tag}\n{message.cseq.number}"
+    return f"{message.call_id}\n{message.to_tag}\n{message.cseq.number}"
 
 
 def _matched_method(request: Request) -> str:
@@ -66,10 +66,10 @@ def _server_key_by_headers(request: Request) -> str:
     parts = [
         method,
         request.uri_text,
-        request.from_.tag,
+        request.from_tag,
         request.call_id,
         request.cseq.number,
-        None if method == "INVITE" else request.to.tag,
+        None if method == "INVITE" else request.to_tag,
         via.transport,
         via.host.lower(),
         via.port,

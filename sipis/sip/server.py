@@ -121,7 +121,7 @@ class Servers(Machine[ServerTransaction]):
         if transaction is None:
             return
         invited = isinstance(transaction, InviteServer)
-        if invited and response.status >= 200 and response.to.tag is None:
+        if invited and response.status >= 200 and response.to_tag is None:
             raise LocalProtocolError("a final response to INVITE needs a To tag")
         if invited or response.status != 408:
             self.step(transaction, _input(response.status), now, response)
@@ -134,12 +134,12 @@ class Servers(Machine[ServerTransaction]):
 
     def _refused_invite(self, ack: Request) -> InviteServer | None:
         transaction = self._transactions.get(server_key(ack))
-        if not isinstance(transaction, InviteServer) or transaction.local_tag != ack.to.tag:
+        if not isinstance(transaction, InviteServer) or transaction.local_tag != ack.to_tag:
             return None
         return transaction
 
     def _merge_key(self, request: Request) -> str | None:
-        if request.to.tag is not None:
+        if request.to_tag is not None:
             return None
         return merge_key(request, self._instance_of(request))
 
@@ -153,7 +153,7 @@ class Servers(Machine[ServerTransaction]):
     def _answer(self, transaction: ServerTransaction, now: float, message: Message | None) -> None:
         assert isinstance(message, Response)
         if isinstance(transaction, InviteServer) and message.status > 100:
-            transaction.local_tag = message.to.tag
+            transaction.local_tag = message.to_tag
         transaction.request = None
         transaction.wire = message.to_bytes()
         self._send(transaction, now)

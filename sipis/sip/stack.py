@@ -185,7 +185,7 @@ class Stack:
     def _receive_ack(self, ack: Request, flow: Flow, now: float) -> None:
         if self._servers.acknowledge(ack, now):
             return
-        if ack.to.tag not in (None, self._stateless_tag(ack)):
+        if ack.to_tag not in (None, self._stateless_tag(ack)):
             self._outlet.tell(RequestReceived(ack, flow, None))
 
     def _receive_cancel(self, cancel: Request, flow: Flow, now: float) -> None:

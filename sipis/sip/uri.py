@@ -11,12 +11,22 @@ from urllib.parse import unquote as percent_decode
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import format_hostport, parse_hostport
+from sipis.sip.limits import MAX_PARAMS
 from sipis.sip.params import NO_PARAMS, Params
 
 __all__ = ["NO_PARAMS", "OpaqueUri", "Params", "SipUri", "Uri", "parse_uri"]
 
 _FORBIDDEN: Final = re.compile(r'[\x00-\x20\x7f<>"]')
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*+")
+
+USUAL_SIP_URI: Final = (
+    r"[Ss][Ii][Pp][Ss]?+:(?:[A-Za-z0-9\-_.!~*'()&=+$,/%]++@)?+[A-Za-z0-9._\-]++"
+    r"(?::(?:[1-5][0-9]{0,4}+|[6-9][0-9]{0,3}+))?+"
+    r"(?:;[A-Za-z0-9\-_.!~*'()/&+$%]++(?:=[A-Za-z0-9\-_.!~*'()/&+$%=]*+)?+)*+"
+)
+"""SIP URIs as most peers write them; whatever matches can be read by parse_uri()."""
+
+_USUAL_SIP_URI: Final = re.compile(USUAL_SIP_URI)
 
 _MUST_MATCH: Final = frozenset({"user", "ttl", "method", "maddr", "transport"})
 """URI parameters that make two URIs differ even when only one carries them (section 19.1.4)."""
@@ -123,6 +133,12 @@ def parse_uri(text: str) -> Uri:
     if not rest or _FORBIDDEN.search(rest):
         raise RemoteProtocolError("URI with spaces, quotes or brackets")
     return OpaqueUri(scheme, rest)
+
+
+def check_uri(text: str) -> None:
+    """Raise RemoteProtocolError unless parse_uri() can read it; cheaper than reading it."""
+    if not _USUAL_SIP_URI.fullmatch(text) or text.count(";") > MAX_PARAMS:
+        parse_uri(text)
 
 
 def _parse_userinfo(userinfo: str) -> tuple[str, str | None]:

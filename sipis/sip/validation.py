@@ -38,4 +38,4 @@ def fault_of(request: Request) -> Fault | None:
 
 def _goes_further(request: Request) -> bool:
     """Whether the hop limit binds; inside dialogs it does not (RFC 7332 5)."""
-    return request.method not in ENDING_HERE and request.to.tag is None
+    return request.method not in ENDING_HERE and request.to_tag is None

@@ -1,15 +1,13 @@
 """CSeq: the place of a request in its dialog (RFC 3261 section 20.16)."""
 
-from dataclasses import dataclass
-from typing import Self
+from typing import NamedTuple, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import is_token, parse_number
 from sipis.sip.limits import MAX_CSEQ
 
 
-@dataclass(frozen=True, slots=True)
-class CSeq:
+class CSeq(NamedTuple):
     """A sequence number below 2^31 and the method, whose case matters."""
 
     number: int

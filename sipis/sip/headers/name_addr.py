@@ -3,13 +3,21 @@
 Refuses the one form that cannot be read for sure: a bare URI with a comma or question mark.
 """
 
+import re
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Final, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import quote, quoted_end, split_list, unquote
-from sipis.sip.params import NO_PARAMS, Params
-from sipis.sip.uri import Uri, parse_uri
+from sipis.sip.limits import MAX_PARAMS
+from sipis.sip.params import NO_PARAMS, USUAL, USUAL_VALUE, Params, find_param
+from sipis.sip.uri import USUAL_SIP_URI, Uri, parse_uri
+
+_USUAL: Final = re.compile(
+    rf"""(?:"[^"\\]*+" ?+|[A-Za-z0-9\-.!%*_+`'~ ]*+)<{USUAL_SIP_URI}>"""
+    rf"(?:;tag=({USUAL_VALUE}))?+({USUAL})"
+)
+"""An address as most peers write it; whatever matches can be read by NameAddr.parse()."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +73,15 @@ class NameAddr:
     def __str__(self) -> str:
         display = "" if self.display is None else quote(self.display) + " "
         return f"{display}<{self.uri}>{self.params}"
+
+
+def tag_of(text: str) -> str | None:
+    """The tag of an address, which is checked but not taken apart where it is of the usual form.
+
+    Raises RemoteProtocolError whenever NameAddr.parse() does.
+    """
+    usual = _USUAL.fullmatch(text)
+    if usual is None or text.count(";") > MAX_PARAMS:
+        return NameAddr.parse(text).tag
+    first, rest = usual.groups()
+    return first or find_param(rest, "tag") or None

@@ -4,8 +4,8 @@ Reads any version, since a request of another one is owed its 505 along this way
 Refuses other protocols than SIP.
 """
 
-from dataclasses import dataclass, replace
-from typing import Self
+import re
+from typing import Final, NamedTuple, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import (
@@ -15,11 +15,16 @@ from sipis.sip.grammar import (
     parse_number,
     split_list,
 )
-from sipis.sip.params import NO_PARAMS, Params
+from sipis.sip.limits import MAX_PARAMS
+from sipis.sip.params import NO_PARAMS, USUAL, USUAL_VALUE, Params, find_param
+
+_HOP: Final = r"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._\-]++)(?::([1-5][0-9]{0,4}+|[6-9][0-9]{0,3}+))?+"
+_USUAL: Final = re.compile(rf"{_HOP}({USUAL})")
+"""A hop as most peers write it; whatever matches can be read by Via.parse()."""
+_USUAL_BRANCH: Final = re.compile(rf"{_HOP}(?:;branch=({USUAL_VALUE}))?+({USUAL})")
 
 
-@dataclass(frozen=True, slots=True)
-class Via:
+class Via(NamedTuple):
     """One hop: transport in upper case, sent-by host and port, parameters."""
 
     transport: str
@@ -30,6 +35,10 @@ class Via:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Read one hop, spaces around slashes and colons allowed; raises RemoteProtocolError."""
+        usual = _USUAL.fullmatch(text)
+        if usual is not None:
+            transport, host, number, params = usual.groups()
+            return cls(transport, host, int(number) if number else None, Params.parse(params))
         sent, semicolon, params = text.partition(";")
         transport, sent_by = _parse_sent(sent)
         host, port = parse_hostport(sent_by)
@@ -57,7 +66,7 @@ class Via:
 
     def with_param(self, name: str, value: str | None = None) -> "Via":
         """A copy with one parameter set."""
-        return replace(self, params=self.params.with_(name, value))
+        return self._replace(params=self.params.with_(name, value))
 
     def __str__(self) -> str:
         return f"SIP/2.0/{self.transport} {format_hostport(self.host, self.port)}{self.params}"
@@ -73,3 +82,14 @@ def _parse_sent(sent: str) -> tuple[str, str]:
     if not is_token(hop[0]):
         raise RemoteProtocolError("bad transport in Via")
     return hop[0].upper(), hop[1].rstrip()
+
+
+def branch_of(text: str) -> str | None:
+    """The branch of one hop, which is checked but not taken apart where it is of the usual form.
+
+    Raises RemoteProtocolError whenever Via.parse() does.
+    """
+    usual = _USUAL_BRANCH.fullmatch(text)
+    if usual is None or text.count(";") > MAX_PARAMS:
+        return Via.parse(text).branch
+    return usual[4] or find_param(usual[5], "branch") or None

@@ -62,29 +62,36 @@ _Field = tuple[str, str, str]
 class Headers:
     """Ordered raw headers; reading never fails for absence, only for bad syntax."""
 
-    __slots__ = ("_fields", "_first", "_lists", "_values")
+    __slots__ = ("_fields", "_first", "_lists", "_parsed")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[_Field] = [_new_field(name, value) for name, value in pairs]
-        self._values: dict[str, list[str]] | None = None
-        self._first: dict[str, object] = {}
+        self._first: dict[str, str] | None = None
+        self._parsed: dict[tuple[str, Callable[[str], object]], object] = {}
         self._lists: dict[str, object] = {}
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> Self:
         """Take header lines off the wire, a folded one in one piece; raises RemoteProtocolError."""
         headers = cls()
-        headers._fields = [_read_field(line) for line in lines]
+        fields, usual = headers._fields, _KEYS.get
+        for line in lines:
+            name, _, value = line.partition(": ")
+            key = usual(name)
+            if key is None or "\r" in value:
+                fields.append(_read_field(line))
+            else:
+                fields.append((key, value.strip(" \t"), line))
         return headers
 
     def get(self, name: str) -> str | None:
         """The first value with this name, unfolded; None when absent."""
-        values = self._by_key().get(_KEYS.get(name) or _unusual_key(name))
-        return values[0] if values else None
+        return (self._first or self._index()).get(_KEYS.get(name) or _unusual_key(name))
 
     def get_all(self, name: str) -> list[str]:
         """The value of each line with this name; comma lists stay joined."""
-        return list(self._by_key().get(key_of(name), ()))
+        wanted = key_of(name)
+        return [value for key, value, _ in self._fields if key == wanted]
 
     def get_list(self, name: str) -> list[str]:
         """Every single value with this name, out of comma lists; raises RemoteProtocolError."""
@@ -93,24 +100,24 @@ class Headers:
             raise RemoteProtocolError(f"too many {name} values")
         return values
 
-    def repeated(self) -> set[str]:
-        """The lower-case long names that more than one line bears."""
-        by_key = self._by_key()
-        if len(by_key) == len(self._fields):
+    def repeated(self, names: frozenset[str]) -> set[str]:
+        """Those of these lower-case long names that more than one line bears."""
+        found = [field[0] for field in self._fields if field[0] in names]
+        if len(found) == len({*found}):
             return set()
-        return {key for key, values in by_key.items() if len(values) > 1}
+        return {name for name in found if found.count(name) > 1}
 
     def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
         """The value of the first line with this name, parsed once; None when absent.
 
-        One parser per header: the value is kept by name. Raises what the parser raises.
+        `name` is in lower case and long. Raises what the parser raises.
         """
-        known = self._first.get(name)
+        known = self._parsed.get((name, parse))
         if known is None:
-            value = self.get(name)
+            value = (self._first or self._index()).get(name)
             if value is None:
                 return None
-            known = self._first[key_of(name)] = parse(value)
+            known = self._parsed[name, parse] = parse(value)
         return cast("T", known)
 
     def parsed_list(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
@@ -175,7 +182,7 @@ class Headers:
         return [field[2] for field in self._fields]
 
     def __contains__(self, name: str) -> bool:
-        return key_of(name) in self._by_key()
+        return self.get(name) is not None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
         for _, value, line in self._fields:
@@ -184,20 +191,14 @@ class Headers:
     def __len__(self) -> int:
         return len(self._fields)
 
-    def _by_key(self) -> dict[str, list[str]]:
-        values = self._values
-        if values is None:
-            values = self._values = {}
-            for key, value, _ in self._fields:
-                if key in values:
-                    values[key].append(value)
-                else:
-                    values[key] = [value]
-        return values
+    def _index(self) -> dict[str, str]:
+        """The first value of each name."""
+        self._first = first = {key: value for key, value, _ in reversed(self._fields)}
+        return first
 
     def _forget(self, key: str) -> None:
-        self._values = None
-        self._first.pop(key, None)
+        self._first = None
+        self._parsed = {of: value for of, value in self._parsed.items() if of[0] != key}
         self._lists.pop(key, None)
 
 

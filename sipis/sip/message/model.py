@@ -11,7 +11,7 @@ from typing import Final, Self, TypeVar
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
 from sipis.sip.grammar import first_value, is_token, parse_number
-from sipis.sip.headers import CSeq, MediaType, NameAddr, RetryAfter, Via
+from sipis.sip.headers import CSeq, MediaType, NameAddr, RetryAfter, Via, branch_of, tag_of
 from sipis.sip.limits import MAX_SECONDS
 from sipis.sip.message.fields import Headers
 from sipis.sip.message.reasons import REASONS
@@ -42,6 +42,11 @@ class Message(ABC):
         return self._mandatory("via", _parse_top_via)
 
     @property
+    def branch(self) -> str | None:
+        """The branch of the topmost hop; cheaper than via, and raises whenever that does."""
+        return self._cheap("via", _top_branch)
+
+    @property
     def from_(self) -> NameAddr:
         """Who sent the request."""
         return self._mandatory("from", NameAddr.parse)
@@ -50,6 +55,16 @@ class Message(ABC):
     def to(self) -> NameAddr:
         """Whom the request was first meant for."""
         return self._mandatory("to", NameAddr.parse)
+
+    @property
+    def from_tag(self) -> str | None:
+        """The tag of From; cheaper than from_, and raises whenever that does."""
+        return self._cheap("from", tag_of)
+
+    @property
+    def to_tag(self) -> str | None:
+        """The tag of To; cheaper than to, and raises whenever that does."""
+        return self._cheap("to", tag_of)
 
     @property
     def call_id(self) -> str:
@@ -139,6 +154,13 @@ class Message(ABC):
         except UnicodeEncodeError as error:
             raise LocalProtocolError("header text that is no UTF-8") from error
 
+    def _cheap(self, name: str, read: Callable[[str], str | None]) -> str | None:
+        """A part of a mandatory header that may be missing from it."""
+        part = self.headers.parsed(name, read)
+        if part is None and name not in self.headers:
+            raise RemoteProtocolError(f"no {name} header")
+        return part
+
     def _mandatory(self, name: str, parse: Callable[[str], T]) -> T:
         value = self.headers.parsed(name, parse)
         if value is None:
@@ -222,6 +244,10 @@ def reason_phrase(status: int) -> str:
 
 def _parse_top_via(text: str) -> Via:
     return Via.parse(first_value(text))
+
+
+def _top_branch(text: str) -> str | None:
+    return branch_of(first_value(text))
 
 
 def _parse_max_forwards(text: str) -> int:

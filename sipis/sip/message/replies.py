@@ -33,7 +33,7 @@ def _copied_keys(request: Request, status: int) -> frozenset[str]:
 
 def _lacks_tag(request: Request) -> bool:
     try:
-        return request.to.tag is None
+        return request.to_tag is None
     except RemoteProtocolError:
         # A request refused for its broken To gets that To back as it is.
         return False

@@ -62,3 +62,43 @@ VALUES = st.none() | st.text("abc019%+/[]:\"'", max_size=8).map(lambda text: tex
 def test_reading_undoes_writing(items: list[tuple[str, str | None]]) -> None:
     params = Params(tuple(items))
     assert Params.parse(str(params)) == params
+
+
+TEXTS = [
+    ";tag=1;x",
+    ";x;TAG=2",
+    ";tag=",
+    ";tag",
+    ";tags=1;tag=2;tag=3",
+    ' ; tag = "4"',
+    ";a=b=c",
+    "",
+]
+
+
+@given(st.sampled_from(TEXTS), st.integers(0, 10), st.text('tag;="x ', max_size=3))
+def test_looking_up_in_the_text_gives_what_the_pairs_say(text: str, place: int, noise: str) -> None:
+    try:
+        params = Params.parse(text[:place] + noise + text[place:])
+    except RemoteProtocolError:
+        return
+    pairs = Params(params.items)
+    for name in ("tag", "Tag", "x", "a"):
+        assert params.get(name) == pairs.get(name)
+    assert (params, hash(params), repr(params)) == (pairs, hash(pairs), repr(pairs))
+    assert str(params) == str(pairs)
+
+
+def test_parameters_of_the_usual_form_are_counted_too() -> None:
+    with pytest.raises(RemoteProtocolError):
+        Params.parse(";a" * (MAX_PARAMS + 1))
+
+
+def test_parameters_with_quotes_are_counted_too() -> None:
+    Params.parse(';a="1"' * MAX_PARAMS)
+    with pytest.raises(RemoteProtocolError):
+        Params.parse(';a="1"' * (MAX_PARAMS + 1))
+
+
+def test_parameters_are_no_tuple() -> None:
+    assert Params.parse(";a") != (("a", None),)

@@ -249,6 +249,16 @@ def test_over_a_quiet_flow_nothing_is_answered_unasked(
     assert sent(stack) == []
 
 
+def test_over_a_quiet_flow_a_cancel_of_an_unanswered_invite_is_told_and_not_answered(
+    token: Callable[[], str], make_request: Make, udp: Flow
+) -> None:
+    stack = Stack(token=token, quiet=lambda _: True)
+    receive(stack, make_request(), udp)
+    (event,) = receive(stack, make_request("CANCEL"), udp)
+    assert isinstance(event, CancelReceived)
+    assert sent(stack) == []
+
+
 def test_over_a_quiet_flow_a_cancel_is_answered_once_its_invite_was(
     token: Callable[[], str], make_request: Make, udp: Flow
 ) -> None:

@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.errors import RemoteProtocolError
-from sipis.sip.uri import OpaqueUri, Params, SipUri, parse_uri
+from sipis.sip.limits import MAX_PARAMS
+from sipis.sip.uri import OpaqueUri, Params, SipUri, check_uri, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,27 @@ def test_arbitrary_text_is_read_or_blamed_on_the_peer(text: str) -> None:
     except RemoteProtocolError:
         return
     assert parse_uri(str(uri)) == uri
+
+
+@given(
+    st.sampled_from(
+        ["sip:a@x", "sips:a@x:5061;lr", "SIP:x:0", "tel:+49", "sip:a@x;b=c;d", "sip:a@"]
+    ),
+    st.integers(0, 16),
+    st.text('sip:@x;lr=1,?[].%"<> ', max_size=4),
+)
+def test_checking_refuses_what_reading_refuses(uri: str, place: int, noise: str) -> None:
+    text = uri[:place] + noise + uri[place:]
+    refused = []
+    for read in (check_uri, parse_uri):
+        try:
+            read(text)
+        except RemoteProtocolError:
+            refused.append(read)
+    assert refused in ([], [check_uri, parse_uri])
+
+
+def test_checking_counts_parameters_as_reading_does() -> None:
+    check_uri("sip:a@x" + ";a" * MAX_PARAMS)
+    with pytest.raises(RemoteProtocolError):
+        check_uri("sip:a@x" + ";a" * (MAX_PARAMS + 1))

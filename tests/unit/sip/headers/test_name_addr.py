@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.errors import RemoteProtocolError
-from sipis.sip.headers import NameAddr
+from sipis.sip.headers import NameAddr, tag_of
 from sipis.sip.params import Params
 from sipis.sip.uri import SipUri
 
@@ -94,3 +96,27 @@ def test_arbitrary_text_is_read_or_blamed_on_the_peer(text: str) -> None:
     except RemoteProtocolError:
         return
     assert [NameAddr.parse(str(address)) for address in addresses] == addresses
+
+
+ADDRESSES = [
+    "<sip:a@x>", "<sip:a@x>;tag=1", '"A \xe4" <sip:a@x>;tag=1;x', "A <sips:a@x:5061;lr>;x=1;TAG=2",
+    "<sip:a@x>;tag=", "<sip:a@x>;tag", "<sip:a@x>;tags=1;tag=2", "<sip:a@x>;x;tag", "sip:a@x;tag=3",
+    '<sip:a@x>;tag="4"', "<tel:+49>;tag=5", "<sip:a@[::1]>;tag=6", "<sip:@x>;tag=7", "<sip:a@x;=b>",
+    "<sip:a@x:70000>;tag=8", "<sip:a@x>;;tag=9", "<sip:a@x>;=;tag=9", "<sip:a@x> ;tag=10", "A",
+    "<sip:a@x>" + ";a" * 65, "<sip:a@x" + ";a" * 65 + ">", "<sip:a@x" + ";a" * 40 + ">" + ";b" * 40,
+]  # fmt: skip
+
+
+def outcome(read: Callable[[str], object], text: str) -> object:
+    try:
+        return read(text)
+    except RemoteProtocolError:
+        return "refused"
+
+
+@given(st.sampled_from(ADDRESSES), st.integers(0, 40), st.text('<>"sip:@x;tag=1, [].', max_size=4))
+def test_the_tag_alone_is_what_it_is_in_the_whole_and_refused_with_it(
+    address: str, place: int, noise: str
+) -> None:
+    for text in (address, address[:place] + noise + address[place:]):
+        assert outcome(tag_of, text) == outcome(lambda one: NameAddr.parse(one).tag, text)

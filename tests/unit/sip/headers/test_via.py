@@ -1,9 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.errors import RemoteProtocolError
-from sipis.sip.headers import Via
+from sipis.sip.headers import Via, branch_of
 from sipis.sip.params import Params
 
 
@@ -73,3 +75,30 @@ def test_arbitrary_text_is_read_or_blamed_on_the_peer(text: str) -> None:
     except RemoteProtocolError:
         return
     assert [Via.parse(str(via)) for via in vias] == vias
+
+
+HOPS = [
+    "SIP/2.0/UDP a;branch=z9", "SIP/2.0/UDP a:5060;rport;branch=z9", "SIP/2.0/TLS a",
+    "SIP/2.0/udp a", "SIP / 2.0 / UDP a ; branch=z9", "SIP/2.0/UDP [::1]:5060;branch=z9",
+    "SIP/2.0/UDP a:70000", "SIP/2.0/UDP a;branch=", "SIP/2.0/UDP a;branch", "SIP/2.0/UDP a;;",
+    'SIP/2.0/UDP a;branch="z"',
+    "SIP/3.0/UDP a;branch=z9", "HTTP/2.0/UDP a", "SIP/2.0/UDP", "SIP/2.0/UDP a;BRANCH=z;branch=y",
+    "SIP/2.0/UDP a;branches=1;branch=2", "SIP/2.0/UDP a:0",
+    "SIP/2.0/UDP a" + ";a" * 64 + ";branch=1", "SIP/2.0/WS a:65535",
+    "SIP/2.0/UDP a;branch=1" + ";a" * 63, "SIP/2.0/UDP a;branch=1" + ";a" * 64,
+]  # fmt: skip
+
+
+def outcome(read: Callable[[str], object], text: str) -> object:
+    try:
+        return read(text)
+    except RemoteProtocolError:
+        return "refused"
+
+
+@given(st.sampled_from(HOPS), st.integers(0, 30), st.text('SIP/2.0 ab:;="', max_size=4))
+def test_the_branch_alone_is_what_it_is_in_the_whole_and_refused_with_it(
+    hop: str, place: int, noise: str
+) -> None:
+    for text in (hop, hop[:place] + noise + hop[place:]):
+        assert outcome(branch_of, text) == outcome(lambda one: Via.parse(one).branch, text)

@@ -89,8 +89,9 @@ def test_a_copy_lives_on_its_own() -> None:
 
 
 def test_repeated_names_are_known() -> None:
-    assert Headers([("From", "1"), ("f", "2"), ("To", "3")]).repeated() == {"from"}
-    assert Headers([("From", "1"), ("To", "3")]).repeated() == set()
+    names = frozenset({"from", "to"})
+    assert Headers([("From", "1"), ("f", "2"), ("To", "3")]).repeated(names) == {"from"}
+    assert Headers([("From", "1"), ("To", "3"), ("X", "4"), ("X", "5")]).repeated(names) == set()
 
 
 @pytest.mark.parametrize("value", ["a\r\nEvil: 1", "a\n", "\r", "a\0b"])
