@@ -14,6 +14,7 @@ import structlog
 from sipis.errors import FieldError, StoreError, VaultError
 from sipis.relay.bindings import Binding
 from sipis.relay.finding import Found
+from sipis.relay.fresh import with_fresh
 from sipis.relay.letters import Letter
 from sipis.relay.ports import Outcome
 from sipis.relay.tools import Tools
@@ -79,7 +80,7 @@ class Courier:
 
     async def _hand_over(self, found: Found, row: MessageRow, binding: Binding) -> bool:
         """Send one message; False when the app is not reached."""
-        letter = self.read(found, row)
+        letter = await self.read(found, row)
         if letter is None:
             await self._settle(row, 400)
             return True
@@ -96,10 +97,14 @@ class Courier:
         else:
             await self._store.write(messages.mark_delivered, row.n, row.mid)
 
-    def read(self, found: Found, row: MessageRow) -> Letter | None:
+    async def read(self, found: Found, row: MessageRow) -> Letter | None:
         """The message of a row; None when it can no longer be read."""
+
+        def opened(one: Found) -> bytes:
+            return self._vault.open_content(one.row, PURPOSE, row.mid, row.sealed)
+
         try:
-            plain = self._vault.open_content(found.row, PURPOSE, row.mid, row.sealed)
+            plain = await with_fresh(self._store, self._tools.clock.wall(), found, opened)
             return Letter.from_bytes(plain, row.mid, row.received_at)
         except (VaultError, FieldError):
             return None

@@ -20,6 +20,7 @@ from sipis.errors import FieldError, StoreError, VaultError
 from sipis.model import CallState
 from sipis.relay.call.facts import LONGEST_CALL
 from sipis.relay.finding import Found, by_number
+from sipis.relay.fresh import with_fresh
 from sipis.relay.ports import Spawn
 from sipis.store import calls
 from sipis.store.calls import CallRow
@@ -161,13 +162,12 @@ class Ledger:
 
     async def _save(self, found: Found, view: CallView, dialogs: Dialogs | None) -> None:
         content = {"caller": view.caller, "dialogs": dialogs}
-        holder = found.row
-        if dialogs is not None:
-            # The instance may have been sealed anew, in another slot, while its phone was ringing.
-            fresh = await self._store.read(by_number, found.n, self._clock.wall())
-            holder = holder if fresh is None else fresh.row
         plain = json.dumps(content, separators=(",", ":")).encode()
-        sealed = self._vault.seal_content(holder, PURPOSE, view.call, plain)
+
+        def seal(one: Found) -> bytes:
+            return self._vault.seal_content(one.row, PURPOSE, view.call, plain)
+
+        sealed = await with_fresh(self._store, self._clock.wall(), found, seal)
         await self._store.write(calls.save, _as_row(found.n, view, sealed))
 
     async def _end(self, n: int, view: CallView) -> None:

@@ -5,6 +5,7 @@ a restart pushes nothing twice. Refuses other events with 489, and VoIP pushes f
 """
 
 import sqlite3
+from functools import partial
 from typing import Final
 
 import structlog
@@ -12,6 +13,7 @@ import structlog
 from sipis.errors import FieldError, StoreError, VaultError
 from sipis.model import PushEvent
 from sipis.relay.finding import Found
+from sipis.relay.fresh import with_fresh
 from sipis.relay.summary import new_voice_messages
 from sipis.relay.tools import Tools
 from sipis.relay.waker import Tidings, Waker
@@ -60,15 +62,18 @@ class Mailbox:
 
         Two summaries may come at once: whoever finds the count changed meanwhile compares again.
         """
-        new = self._vault.seal_content(found.row, PURPOSE, ITEM, str(count).encode())
         while True:
             sealed = await self._store.read(_last, found.n)
-            before = 0 if sealed is None else self._open(found, sealed)
+            judge = partial(self._judge, sealed, count)
+            before, new = await with_fresh(self._store, self._tools.clock.wall(), found, judge)
             if count == before or await self._store.write(_replace, found.n, sealed, new):
                 return count > before
 
-    def _open(self, found: Found, sealed: bytes) -> int:
-        return int(self._vault.open_content(found.row, PURPOSE, ITEM, sealed))
+    def _judge(self, sealed: bytes | None, count: int, found: Found) -> tuple[int, bytes]:
+        """The last count, and the new one sealed."""
+        row, vault = found.row, self._vault
+        before = 0 if sealed is None else int(vault.open_content(row, PURPOSE, ITEM, sealed))
+        return before, vault.seal_content(row, PURPOSE, ITEM, str(count).encode())
 
 
 def _last(conn: sqlite3.Connection, n: int) -> bytes | None:

@@ -19,6 +19,7 @@ from sipis.relay.caller import caller_of, clean_name
 from sipis.relay.content import Treatment, message_id, preview, treatment
 from sipis.relay.courier import PURPOSE, Courier
 from sipis.relay.finding import Found
+from sipis.relay.fresh import with_fresh
 from sipis.relay.headers import unsupported
 from sipis.relay.legs import Headers
 from sipis.relay.letters import Letter
@@ -117,7 +118,11 @@ class Pager:
             return Stored.DUPLICATE
         now = clock.wall()
         letter = Letter.of(request, mid, now)
-        sealed = self._vault.seal_content(found.row, PURPOSE, mid, letter.to_bytes())
+
+        def seal(one: Found) -> bytes:
+            return self._vault.seal_content(one.row, PURPOSE, mid, letter.to_bytes())
+
+        sealed = await with_fresh(self._store, now, found, seal)
         expires_at = min(now + self._policy.message_ttl, found.row.expires_at)
         new = NewMessage(found.n, mid, dedupe, now, expires_at, sealed)
         stored = await self._store.write(messages.add, new, most=self._policy.max_messages)

@@ -17,6 +17,7 @@ from sipis.observe.metrics import Metrics
 from sipis.relay.admission import is_token
 from sipis.relay.bindings import Binding
 from sipis.relay.finding import Found, by_relay_user
+from sipis.relay.fresh import with_fresh
 from sipis.relay.nonces import Nonces, Verdict
 from sipis.relay.tools import Tools
 from sipis.sip.digest import Algorithm, new_challenge
@@ -130,7 +131,7 @@ class Registrar:
         except StoreError:
             self._tools.reply(event, 503, [("Retry-After", "5")])
             return
-        if found is None or not self._proves(found, credentials, event.request):
+        if found is None or not await self._proves(found, credentials, event.request):
             self.challenge(event)
             return
         unknown = sorted(event.request.require - _KNOWN_TAGS)
@@ -145,12 +146,15 @@ class Registrar:
         if binding is not None:
             await self._arrived(found, binding)
 
-    def _proves(self, found: Found, credentials: Credentials, request: Request) -> bool:
+    async def _proves(self, found: Found, credentials: Credentials, request: Request) -> bool:
+        def proves(one: Found) -> bool:
+            account = self._vault.open_account(one.sealed)
+            return account.check_relay(credentials, request.method, request.body)
+
         try:
-            account = self._vault.open_account(found.sealed)
-        except VaultError:
+            return await with_fresh(self._store, self._tools.clock.wall(), found, proves)
+        except (VaultError, StoreError):
             return False
-        return account.check_relay(credentials, request.method, request.body)
 
     def _register(self, event: RequestReceived, found: Found) -> Binding | None:
         """Change the binding as asked, and answer; returns what is bound now by this request."""

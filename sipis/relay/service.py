@@ -162,7 +162,7 @@ class Relay:
         if found is None:
             return []
         rows = await self._around.store.read(messages.list_for, n, now)
-        letters = [self._courier.read(found, row) for row in rows]
+        letters = [await self._courier.read(found, row) for row in rows]
         return [letter for letter in letters if letter is not None]
 
     async def acknowledge(self, n: int, mid: str) -> bool:

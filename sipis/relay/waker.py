@@ -16,7 +16,8 @@ from sipis.model import PushEvent, TargetKind
 from sipis.push import payload
 from sipis.push.provider import AddressedTarget, Notification
 from sipis.relay.addressing import addressed
-from sipis.relay.finding import Found, by_number
+from sipis.relay.finding import Found
+from sipis.relay.fresh import with_fresh
 from sipis.relay.ports import Announcer
 from sipis.store.runner import Store
 from sipis.store.targets import TargetRow
@@ -82,14 +83,13 @@ class Waker:
         return report.accepted > 0
 
     async def _opened(self, found: Found) -> tuple[Found, Targets] | None:
-        """Open the targets; an instance that was sealed anew meanwhile is looked up again."""
+        def opened(one: Found) -> tuple[Found, Targets]:
+            return one, self._vault.open_targets(one.sealed)
+
         try:
-            return found, self._vault.open_targets(found.sealed)
+            return await with_fresh(self._store, self._clock.wall(), found, opened)
         except VaultError:
-            fresh = await self._store.read(by_number, found.n, self._clock.wall())
-        if fresh is None or fresh.sealed.version == found.sealed.version:
             return None
-        return await self._opened(fresh)
 
     def _notification(self, found: Found, opened: Targets, tidings: Tidings) -> Notification:
         facts = payload.Facts(

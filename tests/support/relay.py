@@ -26,6 +26,7 @@ from sipis.model import (
 )
 from sipis.observe.metrics import Metrics
 from sipis.push.provider import AddressedTarget, Notification
+from sipis.relay.finding import Found, by_number
 from sipis.relay.names import aor_name, target_name
 from sipis.relay.service import Relay, Surroundings
 from sipis.secret import Secret
@@ -33,12 +34,13 @@ from sipis.sip.flow import Door, Transport
 from sipis.sip.uri import SipUri, parse_uri
 from sipis.store import instances, targets
 from sipis.store.inline import InlineRunner
-from sipis.store.instances import NewInstance
+from sipis.store.instances import NewInstance, Replacement
 from sipis.store.targets import NewTarget
 from sipis.transport.endpoint import Endpoint
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.targets import Listener, Target
 from sipis.vault import PasswordCredential, RelayLogin
+from sipis.vault.records import Targets
 from tests.support.sip_peers import PATIENCE, REGISTRAR, Caller, Handset, Peer
 from tests.support.vault import PASSWORD, open_vault
 
@@ -201,6 +203,25 @@ class House:
         login = self.logins[n]
         handset.login = (login.username, login.password.reveal())
         return handset
+
+    async def found(self, n: int) -> Found:
+        """The instance as the store has it now."""
+        one = await self.store.read(by_number, n, self.clock.wall())
+        assert one is not None
+        return one
+
+    async def reseal(self, n: int) -> Found:
+        """Seal an instance anew, as a changed account or a retired password does."""
+        before = await self.found(n)
+        resealed = await self.vault.readmit(before.sealed, targets=Targets((VOIP, ALERT)))
+        rows = tuple(
+            NewTarget(row.index, row.provider, row.kind, row.environment) for row in before.targets
+        )
+        credential, sealed_targets = resealed.credential, resealed.targets
+        new = Replacement(resealed.slot, resealed.version, credential, sealed_targets, rows)
+        await self.store.write(instances.replace, n, new, self.clock.wall())
+        await self.vault.destroy([before.row])
+        return before
 
     async def enable(
         self,
