@@ -24,7 +24,7 @@ MOST_UNDER_WAY: Final = 2048
 LONGEST_NAP: Final = 30.0
 """Seconds after which the schedule is looked at in any case: a suspended machine, a set clock."""
 
-SHORTEST_NAP: Final = 0.1
+SHORTEST_NAP: Final = 0.25
 """Seconds in which rows fall due together, so that one transaction serves many."""
 
 UNKNOWN_ALLOWANCE: Final = 8
@@ -32,8 +32,8 @@ UNKNOWN_ALLOWANCE: Final = 8
 
 NO_STORE_PAUSE: Final = 1.0
 
-BREATH: Final = 4
-"""Attempts started in one turn of the loop: about a millisecond, so that no call waits longer."""
+BREATH: Final = 16
+"""Attempts started in one turn of the loop: a few milliseconds, so that no call waits longer."""
 
 _log = structlog.get_logger("registrant")
 
