@@ -14,7 +14,7 @@ __all__ = ["empty_town", "town"]
 
 
 def known_ports(town: Town) -> list[int]:
-    """Where a server and its phones have to send to, whatever they are asked: API, Apple, Google."""
+    """Where a server and its phones have to send to in any case: API, Apple, Google."""
     assert town.server is not None
     google = urlsplit(town.stage.fcm.base_url).port
     return [town.server.api_port, town.stage.apns.port, google or 443]

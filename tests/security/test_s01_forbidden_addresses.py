@@ -29,7 +29,8 @@ DISGUISED = (
     "017700000001", "127.0.0.1.", "127.0.0.01", "127.0.0.256", "1.2.3.4.5", "0", "0x0", "0.0",
     "\uff11\uff12\uff17.0.0.1", "\u2460\u2461\u2466.0.0.1", "127\u30020\u30020\u30021",
     "[127.0.0.1]", "[fe80::1%25eth0]", "[fe80::1%eth0]", "[::1%lo]", "::1", "provider.example..",
-    "-provider.example", "provider_.example", "prov ider.example", "a" * 64 + ".example", "%31.0.0.1",
+    "-provider.example", "provider_.example", "prov ider.example", "a" * 64 + ".example",
+    "%31.0.0.1",
 )  # fmt: skip
 FORBIDDEN_PORTS = ("8.8.8.8:22", "8.8.8.8:25", "8.8.8.8:53", "8.8.8.8:80", "8.8.8.8:1023",
                    "[2606:4700::1]:443", "8.8.8.8:0", "8.8.8.8:65536")  # fmt: skip

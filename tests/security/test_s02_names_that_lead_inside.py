@@ -23,7 +23,7 @@ async def enabled(town: Town, **account: object) -> Handset:
     return phone
 
 
-LEADING_INSIDE = {
+LEADING_INSIDE: dict[str, dict[tuple[str, str], tuple[str, ...]]] = {
     "a.example": {("a.example", "A"): ("10.0.0.1",)},
     "aaaa.example": {("aaaa.example", "AAAA"): ("fd00::1",)},
     "several.example": {("several.example", "A"): ("10.0.0.1", "10.0.0.2", "169.254.169.254")},
@@ -102,7 +102,7 @@ async def test_a_call_whose_headers_lead_inside_ends_without_a_packet_there(
         ("Record-Route", "<sip:10.0.0.1:5060;lr>"),
         ("Record-Route", "<sip:10.0.0.2:5060;lr>"),
     ], body=b"v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\nt=0 0\r\n"
-            b"m=audio 40000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.4 40000 typ host\r\n")  # fmt: skip
+            b"m=audio 40000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.4 4 typ host\r\n")  # fmt: skip
     await town.pushed(phone, "call")
     callee = await phone.callees.next()
     assert (await caller.final).status == 200

@@ -9,13 +9,14 @@ from sipis.world.agent import Agent
 from sipis.world.handset import Temper
 from tests.scenarios.conftest import Town
 from tests.support.processes import require
-from tests.support.raw import Raw, door_of, metric, request
+from tests.support.raw import Raw, door_of, metric, request, until
 
 pytestmark = pytest.mark.timeout(60)
 
 METHODS = ("OPTIONS", "INVITE", "REGISTER", "SUBSCRIBE", "MESSAGE", "NOTIFY", "REFER", "PUBLISH",
            "BYE", "CANCEL", "ACK", "INFO", "UPDATE", "PRACK", "FOO")  # fmt: skip
-GARBAGE = (b"", b"\x00" * 400, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"OPTIONS sip:x SIP/2.0\r\n\r\n",
+GARBAGE = (b"", b"\x00" * 400, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+           b"OPTIONS sip:x SIP/2.0\r\n\r\n",
            b"OPTIONS sip:x SIP/7.0\r\nVia: SIP/2.0/UDP 127.0.0.2;branch=z9hG4bKa\r\n\r\n",
            b"\x16\x03\x01\x02\x00", b"\r\n\r\n", b"SIP/2.0 200 OK\r\n\r\n")  # fmt: skip
 
@@ -33,8 +34,7 @@ async def all_read(town: Town, door: Door) -> None:
     """Wait until the server has read the last of GARBAGE, and answered what came later."""
     assert town.server is not None
     async with asyncio.timeout(10):
-        while metric(town.server, "malformed_total", door=door.value) == 0:
-            await asyncio.sleep(0)
+        await until(lambda: metric(town.server, "malformed_total", door=door.value) > 0)
     assert (await town.provider.options("alice")).status == 200
 
 

@@ -1,8 +1,9 @@
 """SIP as bytes from an address of one's own, for those who play by no rules."""
 
+import asyncio
 import itertools
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from sipis.app.server import Server
 from sipis.sip.flow import Door, Transport
@@ -17,8 +18,15 @@ def door_of(server: Server, door: Door, transport: Transport = Transport.UDP) ->
     return found.host, found.port
 
 
-def metric(server: Server, name: str, **labels: str) -> float:
+async def until(seen: Callable[[], bool]) -> None:
+    """Let the loop work until it is so; the test's own time limit bounds it."""
+    while not seen():  # noqa: ASYNC110 - a metric tells nobody that it changed
+        await asyncio.sleep(0)
+
+
+def metric(server: Server | None, name: str, **labels: str) -> float:
     """The value of a metric, zero where it has none yet."""
+    assert server is not None
     return server._ground.metrics.registry.get_sample_value(f"sipis_{name}", labels) or 0.0
 
 
@@ -56,7 +64,7 @@ class Raw:
         self.bytes_sent = self.bytes_received = 0
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((host, 0))
-        self._socket.setblocking(False)
+        self._socket.settimeout(0)
         self.port = int(self._socket.getsockname()[1])
 
     def __enter__(self) -> "Raw":
