@@ -18,6 +18,7 @@ from sipis.api.keys import KeyFile
 from sipis.api.limits import RateLimit
 from sipis.api.openapi import document
 from sipis.api.operations import OPERATIONS
+from sipis.api.rinse import Rinse, rinsing
 from sipis.clock import Clock
 from sipis.config import AdminSettings, ApiSettings
 from sipis.errors import ConfigError
@@ -72,6 +73,8 @@ class HttpListener:
     def __init__(
         self, app: web.Application, settings: ApiSettings | AdminSettings, section: str
     ) -> None:
+        self._rinse = Rinse()
+        app.middlewares.insert(0, rinsing(self._rinse))
         proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
         self._runner = web.AppRunner(
             app,
@@ -88,12 +91,13 @@ class HttpListener:
     async def start(self) -> None:
         """Listen; ConfigError names the section when the address cannot be had."""
         await self._runner.setup()
+        await self._rinse.open()
         if isinstance(self._settings, ApiSettings):
             self._context = server_context(self._settings)
         try:
             self._server = await self._listen()
         except OSError as failure:
-            await self._runner.cleanup()
+            await self.stop()
             problem = failure.strerror or "cannot be listened at"
             raise ConfigError(f"{self._section}.port", problem) from None
         self.port = int(self._server.sockets[0].getsockname()[1])
@@ -112,6 +116,7 @@ class HttpListener:
         if self._server is not None:
             self._server.close()
         await self._runner.cleanup()
+        self._rinse.close()
 
     async def _listen(self) -> asyncio.Server:
         return await asyncio.get_running_loop().create_server(

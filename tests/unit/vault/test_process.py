@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
-WIPING = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": "glibc.malloc.perturb=165"}
+from sipis.vault.process import wipes_freed
+
+TUNABLES = "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
+WIPING = {"PYTHONMALLOC": "malloc", "GLIBC_TUNABLES": TUNABLES}
 
 CHILD = """
 import json, os, resource, sys
@@ -64,3 +67,17 @@ def test_memory_that_may_be_locked_is_locked_where_there_is_swap(tmp_path: Path)
     swaps = tmp_path / "swaps"
     swaps.write_text("Filename Type\n/dev/sda2 partition\n")
     assert hardened(WIPING, swaps, resource.RLIM_INFINITY)["unprotected"] == []
+
+
+@pytest.mark.parametrize(
+    "lacking",
+    [
+        WIPING | {"PYTHONMALLOC": "pymalloc"},
+        WIPING | {"GLIBC_TUNABLES": "glibc.malloc.perturb=165"},
+        WIPING | {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=0"},
+        {},
+    ],
+)
+def test_memory_is_wiped_only_by_malloc_with_its_caches_off(lacking: dict[str, str]) -> None:
+    assert wipes_freed(WIPING)
+    assert not wipes_freed(lacking)
