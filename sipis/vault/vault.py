@@ -26,6 +26,7 @@ from sipis.vault.kek import load_kek
 from sipis.vault.keystore import KeyStore, Rolled
 from sipis.vault.place import CONTENT_SIZES, RECORD_SIZES, Place
 from sipis.vault.records import CredentialRecord, Targets
+from sipis.vault.search import Wanted
 from sipis.vault.slots import DataKeys
 
 _CREDENTIAL: Final = "account"
@@ -193,6 +194,11 @@ class Vault:
     def holds(self, owner: KeyOwner) -> bool:
         """Whether the instance still has its key."""
         return self._slots.holds(owner.slot, owner.id)
+
+    def wanted_keys(self, owner: KeyOwner) -> tuple[Wanted, Wanted]:
+        """The data keys of an instance, masked, to be looked for after their end; KeyGone."""
+        keys = self._slots.read(owner.slot, owner.id)
+        return Wanted.of(keys.credential, self._entropy), Wanted.of(keys.content, self._entropy)
 
     @property
     def generation(self) -> int:
