@@ -19,6 +19,7 @@ from sipis.app.checks import findings_of
 from sipis.app.first_start import ready_to_serve
 from sipis.app.keys import rotate_kek
 from sipis.app.operator import AdminClient
+from sipis.app.residue import search
 from sipis.app.serve import serve_until_stopped
 from sipis.audit.export import verifier
 from sipis.audit.verifier.__main__ import check_evidence
@@ -158,6 +159,32 @@ def verify_evidence(
     for line in lines:
         _out.print(line)
     raise typer.Exit(0 if holds else 1)
+
+
+@audit.command("plant")
+def plant_marker(
+    marker: Annotated[str, typer.Argument(help="12 to 64 characters; none: a random one.")] = "",
+    config: Config = None,
+) -> None:
+    """Plant an instance of nobody's with a marker as user, password and push token."""
+    marker = marker or f"marker-{os.urandom(16).hex()}"
+    with _one_line_for_errors():
+        planted = AdminClient(_settings(config)).plant(marker)
+    _out.print(json.dumps({"marker": marker, **planted}, indent=2))
+
+
+@audit.command("scan")
+def scan_for_marker(
+    marker: str,
+    also: Annotated[list[Path] | None, typer.Option(help="A further file or folder.")] = None,
+    config: Config = None,
+) -> None:
+    """Look for a marker in all files and in the server's memory; exit 1 when it is found."""
+    with _one_line_for_errors():
+        found = search(_settings(config), marker, also or ())
+    for line in found.lines:
+        _out.print(line)
+    raise typer.Exit(0 if found.clean else 1)
 
 
 @audit.command("demo")

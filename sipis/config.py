@@ -105,6 +105,7 @@ class AuditSettings(_Section):
     previous_key_file: Path | None = None
     origin: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9./_-]{0,63}$")] = "sipis.local/log"
     retention: Annotated[float, Field(ge=8 * DAY)] = 400 * DAY
+    canary_every: Seconds = 3600.0
 
 
 class PolicySettings(_Section):

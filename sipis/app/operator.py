@@ -15,6 +15,7 @@ from urllib.parse import quote
 from sipis.app.first_start import admin_token_file
 from sipis.config import Settings
 from sipis.errors import ConfigError, TransportError
+from sipis.vault.search import Wanted
 
 PATIENCE = 10.0
 _INSTANCES = "/v1/admin/instances"
@@ -86,16 +87,25 @@ class AdminClient:
         removed: int = self._expect("DELETE", f"/v1/admin/apps/{quote(app, safe='')}")["removed"]
         return removed
 
-    def _expect(self, method: str, path: str) -> Body:
-        said = self._ask(method, path)
+    def plant(self, marker: str) -> Body:
+        """Plant an instance whose user, password and push token are the marker."""
+        return self._expect("POST", "/v1/admin/audit/plant", {"marker": marker})
+
+    def copies_in_memory(self, wanted: Wanted) -> Body:
+        """Have the server look for copies in its own memory."""
+        body = {"mask": wanted.mask.hex(), "masked": wanted.masked.hex()}
+        return self._expect("POST", "/v1/admin/audit/search", body)
+
+    def _expect(self, method: str, path: str, body: Body | None = None) -> Body:
+        said = self._ask(method, path, body)
         if said.status >= 300:
             problem = said.body.get("detail") or said.body.get("title")
             raise TransportError(str(problem or f"the server answered {said.status}"))
         return said.body
 
-    def _ask(self, method: str, path: str) -> Said:
+    def _ask(self, method: str, path: str, body: Body | None = None) -> Said:
         try:
-            with self._open(method, path) as response:
+            with self._open(method, path, body) as response:
                 return Said(response.status, json.load(response))
         except urllib.error.HTTPError as refused:
             return Said(refused.code, _problem(refused))
@@ -111,10 +121,13 @@ class AdminClient:
         except (OSError, http.client.HTTPException):
             raise self._silence() from None
 
-    def _open(self, method: str, path: str) -> http.client.HTTPResponse:
+    def _open(self, method: str, path: str, body: Body | None = None) -> http.client.HTTPResponse:
         url = f"http://{self._host}:{self._port}{path}"
         request = urllib.request.Request(
-            url, method=method, headers={"Authorization": f"Bearer {self._token}"}
+            url,
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"},
         )
         opened: http.client.HTTPResponse = urllib.request.urlopen(request, timeout=PATIENCE)  # noqa: S310 - as above
         return opened

@@ -15,6 +15,7 @@ import structlog
 
 from sipis.api.admin import AdminHandlers
 from sipis.api.auditor import AuditorHandlers
+from sipis.api.canary import CanaryHandlers
 from sipis.api.evidence import EvidenceHandlers
 from sipis.api.inbox import InboxHandlers
 from sipis.api.instances import InstanceHandlers
@@ -23,11 +24,13 @@ from sipis.api.server import HttpListener, admin_app, public_app
 from sipis.app.accounts import push_files
 from sipis.app.evidence import checkpoints_of, open_notary
 from sipis.app.files import Followed
+from sipis.app.residue import places
 from sipis.app.rooms import Ground, open_ground
 from sipis.app.upkeep import Charges, Upkeep
 from sipis.clock import Clock, SystemClock
 from sipis.config import Settings
 from sipis.errors import ConfigError
+from sipis.lifecycle.canary import Canary, Grounds
 from sipis.lifecycle.service import Lifecycle
 from sipis.observe.health import Health
 from sipis.push.dispatcher import Dispatcher
@@ -36,6 +39,7 @@ from sipis.registrant.engine import Registrant
 from sipis.relay.service import Relay, Surroundings
 from sipis.sip.flow import Door, Transport
 from sipis.vault.medium import overridden
+from sipis.vault.process import wipes_freed
 from sipis.vault.roller import Roller
 
 _log = structlog.get_logger("app")
@@ -123,6 +127,7 @@ class Server:
         self._roller = Roller(
             ground.vault, settings.keys, clock=clock, metrics=ground.metrics, events=self._notary
         )
+        self._canary = self._make_canary(ground)
         self._dispatcher = ground.dispatcher(clock, self._entropy)
         self._dispatcher.fates = self._lifecycle
         self._registrant = Registrant(
@@ -137,6 +142,14 @@ class Server:
         endpoint.trusted = self._relay.trusts
         endpoint.on_flow_closed.append(self._relay.flow_closed)
         self._lifecycle.on_ended.append(self._relay.instance_gone)
+
+    def _make_canary(self, ground: Ground) -> Canary:
+        return Canary(Grounds(
+            lifecycle=self._lifecycle, store=ground.store, vault=ground.vault, clock=self._clock,
+            health=self.health, metrics=ground.metrics, diary=self._notary,
+            places=partial(places, self._settings), wipes=wipes_freed(), entropy=self._entropy,
+            every=self._settings.audit.canary_every,
+        ))  # fmt: skip
 
     def _make_relay(self, ground: Ground, dispatcher: Dispatcher) -> Relay:
         return Relay(Surroundings(
@@ -160,6 +173,7 @@ class Server:
                 self._relay.run(),
                 self._roller.run(),
                 self._notary.run(),
+                self._canary.run(),
                 upkeep.run(),
             )
         ]
@@ -184,8 +198,9 @@ class Server:
             public_app(settings.api, handlers, self._clock, metrics), settings.api, "api"
         )
         operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._clock)
+        canary = CanaryHandlers(self._canary, wipes=wipes_freed())
         auditor = AuditorHandlers(self._notary, checkpoints_of(settings), ground.store, self._clock)
-        routes = operators.routes() + auditor.routes()
+        routes = operators.routes() + auditor.routes() + canary.routes()
         self._admin = HttpListener(
             admin_app(routes, self._admin_token, self._clock, metrics), settings.admin, "admin"
         )

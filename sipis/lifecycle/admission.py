@@ -6,6 +6,7 @@ Refuses what an app may not have: more instances than its limit, a key used for 
 the revival of what was deleted by a captured request.
 """
 
+import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from sipis.lifecycle.orders import Conflict, Enabled, EnableOrder, Full
 from sipis.lifecycle.proof import Proof
 from sipis.lifecycle.resealing import Resealing
 from sipis.model import DeletionReason, InstanceId
-from sipis.store import apps, gone, instances, lookup
+from sipis.store import apps, gone, instances, lookup, timing
 from sipis.store.gone import Tombstone
 from sipis.store.instances import NewBinding, NewInstance, Replacement
 from sipis.store.lookup import InstanceRow
@@ -61,6 +62,14 @@ class Admission:
         async with self._means.locks.holding(key):
             return await self._enable(order, where, key)
 
+    async def plant(self, order: EnableOrder) -> Enabled:
+        """Make an instance of no configured app, for which nothing is ever sent.
+
+        Its app has the registration, until it expires. FieldError as enable().
+        """
+        where = intake.whereabouts(order.account, self._means.vault, self._means.policy)
+        return await self._create(order, where, None, held=True)
+
     async def _enable(
         self, order: EnableOrder, where: Whereabouts, key: bytes | None
     ) -> Enabled | Conflict | Full:
@@ -79,7 +88,9 @@ class Admission:
         most = self._means.settings.apps[app].max_instances
         return app in counts and counts[app].instances >= most
 
-    async def _create(self, order: EnableOrder, where: Whereabouts, key: bytes | None) -> Enabled:
+    async def _create(
+        self, order: EnableOrder, where: Whereabouts, key: bytes | None, *, held: bool = False
+    ) -> Enabled:
         papers = self._papers(InstanceId(self._means.name()))
         sealed = await self._means.vault.admit(
             id=papers.id,
@@ -92,7 +103,7 @@ class Admission:
         )
         new = self._row(order, where, papers, sealed, key)
         try:
-            row = await self._means.store.write(_insert, new)
+            row = await self._means.store.write(_insert, new, held)
         except SipisError:
             await self._means.vault.destroy([Holder(papers.id, order.app, sealed.slot)])
             raise
@@ -190,8 +201,10 @@ class Admission:
             await self._destruction.destroy(before, DeletionReason.REPLACED)
 
 
-def _insert(conn: sqlite3.Connection, new: NewInstance) -> InstanceRow:
+def _insert(conn: sqlite3.Connection, new: NewInstance, held: bool) -> InstanceRow:
     n = instances.insert(conn, new)
+    if held:
+        timing.hold(conn, n, math.inf)
     chronicle.append(conn, [leaf.created(new.commitment, new.created_at, new.expires_at)])
     row = lookup.by_n(conn, n, new.created_at)
     assert row is not None

@@ -137,6 +137,10 @@ class Lifecycle:
         """Make an instance; FieldError or RefusedAddress for what is wrong with the order."""
         return await self._to_the_end("enable", self._admission.enable(order))
 
+    async def plant(self, order: EnableOrder) -> Enabled:
+        """Make an instance of no configured app for which nothing is ever sent: a canary."""
+        return await self._to_the_end("plant", self._admission.plant(order))
+
     async def find(self, id: str, secret: str) -> InstanceRow | None:  # noqa: A002
         """The instance whose bearer secret this is; None for an unknown id or a wrong secret."""
         row = await self._means.store.read(lookup.by_id, id, self._means.calendar.now())

@@ -74,6 +74,7 @@ _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("log_signature_failures_total", "checkpoints that could not be signed or kept", ()),
     ("epoch_rolls_total", "rolls of the epoch key by outcome", ("outcome",)),
     ("keyless_rows_total", "rows found without a key at a start and erased", ()),
+    ("canary_total", "canaries destroyed and looked for, by what was found", ("outcome",)),
     ("api_requests_total", "HTTP requests of the app API", ("operation", "status")),
     ("relay_registrations_total", "REGISTERs of apps by outcome", ("outcome",)),
     ("crashes_total", "crashes of supervised tasks", ("room",)),
@@ -90,6 +91,7 @@ _GAUGES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("loop_lag_seconds", "how late the event loop runs its timers", ()),
     ("log_leaves", "leaves of the transparency log when it was signed last", ()),
     ("epoch_roll_overdue_seconds", "how long a roll of the epoch key has been overdue", ()),
+    ("canary_findings", "traces of the last canary that were found", ()),
     ("ready", "1 when the server serves", ()),
 )
 
