@@ -90,11 +90,11 @@ class HttpListener:
 
     async def start(self) -> None:
         """Listen; ConfigError names the section when the address cannot be had."""
-        await self._runner.setup()
-        await self._rinse.open()
         if isinstance(self._settings, ApiSettings):
             self._context = server_context(self._settings)
+        await self._runner.setup()
         try:
+            await self._rinse.open()
             self._server = await self._listen()
         except OSError as failure:
             await self.stop()
