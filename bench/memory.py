@@ -22,6 +22,7 @@ from bench.report import Figure, Target
 from bench.server import Server
 
 PHONES, QUICK_PHONES, PEER_PHONES = 100_000, 20_000, 5_000
+"""Fewer than PHONES have no target: caches of a fixed size would be counted on them."""
 HOUR = 3600.0
 SETTLED = 5.0
 """Seconds after which a started server has done what a start brings."""
@@ -36,7 +37,7 @@ def run(*, quick: bool = False, phones: int = 0) -> Iterator[Figure]:
         peer = _kamailio(Path(name) / "uac")
     yield Figure(
         f"memory: resident per sleeping phone, {count:,} phones", (full - empty) / count, "B",
-        peer, "Kamailio uac", Target(most=200.0),
+        peer, "Kamailio uac", Target(most=200.0) if count >= PHONES else None,
     )  # fmt: skip
     yield Figure(
         f"memory: the whole server with {count:,} phones", full / 2**20, "MiB",
