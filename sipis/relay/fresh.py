@@ -1,6 +1,7 @@
 """An instance that is sealed anew moves to another key slot: a row read before no longer opens.
 
-Refuses to try the same key twice: when the row has not moved, the record is broken or the key gone.
+Refuses to try the same key twice: when the version is the same, the record is broken or the key
+gone. The slot says nothing, for a freed one may be taken again.
 """
 
 from collections.abc import Callable
@@ -23,6 +24,6 @@ async def with_fresh(store: Store, now: float, found: Found, use: Callable[[Foun
             return use(found)
         except VaultError:
             fresh = await store.read(by_number, found.n, now)
-            if fresh is None or fresh.row.slot == found.row.slot:
+            if fresh is None or fresh.row.version == found.row.version:
                 raise
             found = fresh

@@ -1,5 +1,7 @@
 """Instances that are sealed anew while somebody holds their old row."""
 
+from dataclasses import replace
+
 import pytest
 
 from sipis.errors import KeyGone, VaultError
@@ -20,6 +22,19 @@ async def test_what_was_read_before_is_read_again(house: House) -> None:
     after = await house.found(phone.n)
     assert after.row.slot != before.row.slot
     assert house.vault.open_content(after.row, "call", "item", sealed) == b"content"
+
+
+async def test_a_slot_that_was_freed_and_taken_again_does_not_deceive(house: House) -> None:
+    phone = await house.enable()
+    before = await house.reseal(phone.n)
+    await house.reseal(phone.n)
+    after = await house.found(phone.n)
+    same_slot = replace(before, row=replace(before.row, slot=after.row.slot))
+    targets = await with_fresh(
+        house.store, house.clock.wall(), same_slot,
+        lambda one: house.vault.open_targets(one.sealed),
+    )  # fmt: skip
+    assert targets.targets
 
 
 async def test_a_row_that_opens_is_not_read_again(house: House) -> None:
