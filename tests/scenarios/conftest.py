@@ -50,7 +50,7 @@ class Town:
     def settings(self) -> Settings:
         key = secret_file(self.folder / "app.key", os.urandom)
         plain: dict[str, object] = {
-            "api": {"port": 0},
+            "api": {"port": 0, "requests_per_minute": 1_000_000},
             "admin": {"port": 0},
             "sip": {
                 "provider_listeners": ["udp:127.0.0.1:0", "tcp:127.0.0.1:0"],

@@ -1,12 +1,13 @@
 """Real programs started by tests: found or skipped, watched, always ended."""
 
+import itertools
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -28,22 +29,42 @@ def require(program: str) -> str:
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
-    """A port that nobody uses now, for programs that cannot choose one themselves."""
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody uses now, for programs that cannot choose one themselves.
+
+    It lies below the range of ephemeral ports and is given out once, so that nothing else takes it
+    before its program does.
+    """
+    return next(port for port in _PORTS if _is_free(port, kind, host))
 
 
 def free_port_pair() -> int:
     """A port that is free for UDP and for TCP."""
     while True:
         port = free_port(socket.SOCK_STREAM)
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if _is_free(port, socket.SOCK_DGRAM, "127.0.0.1"):
             return port
+
+
+def _is_free(port: int, kind: socket.SocketKind, host: str) -> bool:
+    with socket.socket(socket.AF_INET, kind) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
+def _ports() -> Iterator[int]:
+    """Ports of this process alone: each worker of a parallel run has a share of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    first = 10_000 + worker % WORKERS * PORTS_EACH
+    start = os.getpid() % PORTS_EACH
+    return (first + (start + step) % PORTS_EACH for step in itertools.count())
+
+
+WORKERS = 8
+PORTS_EACH = 2_500
+_PORTS = _ports()
 
 
 def wait_until(look: Callable[[], Found], what: str, patience: float = PATIENCE) -> Found:

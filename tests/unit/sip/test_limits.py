@@ -152,14 +152,14 @@ def test_as_many_transactions_as_allowed_exist_and_one_more_is_dropped(
 
 
 def test_the_worst_64_kib_take_bounded_time() -> None:
-    """The aim is 20 ms each; ten times that is what a busy machine may take, a blow-up takes s."""
+    """The aim is 20 ms each; a busy machine may take much longer, a blow-up takes many seconds."""
     slow = []
     for name, data in worst_inputs().items():
         for read in READERS:
             before = time.process_time()
             with suppress(RemoteProtocolError):
                 read(data)
-            if time.process_time() - before > 0.2:
+            if time.process_time() - before > 1.0:
                 slow.append((name, read.__name__))
     assert not slow
 
