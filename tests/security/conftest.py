@@ -7,10 +7,10 @@ import pytest
 
 from sipis.world.agent import Agent
 from sipis.world.dns import NameServer
-from tests.scenarios.conftest import Town, empty_town, town
+from tests.scenarios.conftest import Town, empty_town
 from tests.support.wire import Wire, tapped
 
-__all__ = ["empty_town", "town"]
+__all__ = ["empty_town"]
 
 
 def known_ports(town: Town) -> list[int]:
@@ -18,6 +18,13 @@ def known_ports(town: Town) -> list[int]:
     assert town.server is not None
     google = urlsplit(town.stage.fcm.base_url).port
     return [town.server.api_port, town.stage.apns.port, google or 443]
+
+
+@pytest.fixture
+async def town(empty_town: Town) -> Town:
+    """The world with a server that may be asked often."""
+    await empty_town.serve(api={"requests_per_minute": 1_000_000})
+    return empty_town
 
 
 @pytest.fixture

@@ -71,7 +71,9 @@ async def test_a_name_that_moves_inside_later_is_left(
     town = empty_town
     names.put("edge.example", "A", "127.0.0.1", ttl=1)
     clock = OtherClock(faster=20)
-    await serve_by(town, clock, sip={"nameservers": [names.address]})
+    await serve_by(
+        town, clock, api={"requests_per_minute": 1_000_000}, sip={"nameservers": [names.address]}
+    )
     port = town.provider.port()
     phone = await enabled(town, registrar=f"sip:edge.example:{port}")
     await town.state(phone, "registered")
@@ -102,7 +104,7 @@ async def test_a_call_whose_headers_lead_inside_ends_without_a_packet_there(
         ("Record-Route", "<sip:10.0.0.1:5060;lr>"),
         ("Record-Route", "<sip:10.0.0.2:5060;lr>"),
     ], body=b"v=0\r\no=- 1 1 IN IP4 10.0.0.3\r\ns=-\r\nc=IN IP4 10.0.0.3\r\nt=0 0\r\n"
-            b"m=audio 40000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.4 4 typ host\r\n")  # fmt: skip
+            b"m=audio 40000 RTP/AVP 0\r\na=candidate:1 1 UDP 1 10.0.0.4 4 typ host")  # fmt: skip
     await town.pushed(phone, "call")
     callee = await phone.callees.next()
     assert (await caller.final).status == 200

@@ -15,7 +15,7 @@ ROUNDS = 150
 NOISE = 0.25
 """Medians may differ by this share of the usual answer's time; an oracle would need less."""
 
-CALLS = (
+CALLS: tuple[tuple[str, str, object], ...] = (
     ("GET", "", None), ("PUT", "", {"ttl": 3600}), ("DELETE", "", None),
     ("POST", "/refresh", {}), ("POST", "/foreground", {}), ("POST", "/background", None),
     ("POST", "/verify", {"code": "x"}), ("GET", "/export", None), ("GET", "/messages", None),
