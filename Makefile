@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PEERS  := kamailio kamailio-tls-modules sip-tester baresip chromium
+PEERS  := kamailio kamailio-tls-modules sip-tester baresip chromium sipvicious
 
 .PHONY: demo audit-demo run test check coverage fuzz bench docs lock format clean
 
@@ -68,7 +68,7 @@ $(READY): requirements-dev.txt pyproject.toml
 
 .PHONY: peers
 peers:
-	@for peer in kamailio sipp baresip chromium; do command -v $$peer >/dev/null || missing="$$missing $$peer"; done; \
+	@for peer in kamailio sipp baresip chromium svmap; do command -v $$peer >/dev/null || missing="$$missing $$peer"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing SIP peers:$$missing"; \

@@ -373,7 +373,7 @@ class TestAdmin:
         phone: Handset = await town.asleep()
         await town.state(phone, "registered")
         stats = (await client.admin("GET", "/v1/admin/stats")).body
-        assert stats["apps"] == {APP: {"instances": 1, "targets": 1}}
+        assert stats["apps"][APP] == {"instances": 1, "targets": 1}
         assert stats["states"]["registered"] == 1
         metrics = ""
         while 'sipis_registrations_total{outcome="registered"} 1.0' not in metrics:
