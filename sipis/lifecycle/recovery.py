@@ -87,7 +87,8 @@ class Recovery:
     async def _erase_keyless(self) -> tuple[bytearray, int]:
         """Erase the rows whose key is gone.
 
-        Returns a byte per slot, 1 where a row has it, and how many rows were erased.
+        Returns a byte per slot, 1 where a row has its key, and how many rows were erased. (The slot
+        of a row without its key may hold the key of an admission that was cut off after that.)
         """
         used = bytearray(len(self._means.vault.segments) * SLOTS_PER_SEGMENT)
         erased = 0
@@ -96,7 +97,7 @@ class Recovery:
             keyless = [one for one in page if not self._means.vault.holds(one)]
             erased += await self._end_if_still_keyless(keyless)
             for one in page:
-                if one.slot < len(used):
+                if one.slot < len(used) and one not in keyless:
                     used[one.slot] = 1
             await self._means.clock.sleep(PAUSE)
             page = await self._means.store.read(slots.holders, after=page[-1].n, limit=PAGE)

@@ -108,6 +108,26 @@ async def test_a_row_without_a_key_is_erased_with_a_receipt(tmp_path: Path) -> N
         assert deleted.receipt.reason == "key_lost"
 
 
+async def test_a_key_without_a_row_is_found_in_the_slot_of_a_row_without_its_key(
+    tmp_path: Path,
+) -> None:
+    """A deletion and an admission that took over its slot, both cut off before their rows."""
+    clock = ManualClock()
+    (ended,) = await with_instances(tmp_path, clock, 86_400.0)
+    house = reopened(tmp_path, clock)
+    await house.vault.destroy([ended.row])
+    orphan = await admitted(house.vault)
+    assert orphan.slot == ended.row.slot
+    await house.store.close()
+    house.vault.close()
+    house = reopened(tmp_path, clock)
+    await house.lifecycle.recover()
+    async with running(house):
+        await clock.advance(1)
+        assert await house.row(ended) is None
+        assert not house.vault.holds(orphan)
+
+
 async def test_an_older_database_revives_nobody(tmp_path: Path) -> None:
     clock = ManualClock()
     deleted, alive = await with_instances(tmp_path, clock, 86_400.0, 86_400.0)
