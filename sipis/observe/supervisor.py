@@ -52,6 +52,7 @@ class Supervisor:
         task = self._group.create_task(self._watch(name, job), name=f"{self._room}.{name}")
         self._jobs.add(task)
         task.add_done_callback(self._jobs.discard)
+        task.add_done_callback(lambda _: job.close())  # one that was cancelled before it began
         return True
 
     @property

@@ -179,7 +179,7 @@ def contact_of(town: Town, markers: Markers) -> str:
     return str(binding.contact.uri).removeprefix("sip:").partition("@")[0]
 
 
-async def test_after_the_first_success_the_password_is_nowhere_not_even_sealed(
+async def test_k10_after_the_first_success_the_password_is_nowhere_not_even_sealed(
     town: Town, markers: Markers
 ) -> None:
     phone = await lived(town, markers)

@@ -12,13 +12,13 @@ MARK = "marker-5f0c7b"
 
 
 @pytest.mark.parametrize("show", [repr, str, lambda s: f"{s}", lambda s: f"{s:>40}"])
-def test_no_way_of_printing_shows_the_text(show: object) -> None:
+def test_k8_no_way_of_printing_shows_the_text(show: object) -> None:
     assert callable(show)
     assert MARK not in show(Secret(MARK))
     assert HIDDEN in show(Secret(MARK))
 
 
-def test_a_secret_cannot_be_pickled_copied_or_turned_into_json() -> None:
+def test_k8_a_secret_cannot_be_pickled_copied_or_turned_into_json() -> None:
     with pytest.raises(TypeError):
         pickle.dumps(Secret(MARK))
     with pytest.raises(TypeError):

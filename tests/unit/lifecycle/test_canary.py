@@ -57,7 +57,7 @@ def mine(house: House) -> Mine:
     return Mine(house)
 
 
-async def test_a_canary_leaves_nothing_and_the_log_is_told(mine: Mine) -> None:
+async def test_l10_a_canary_leaves_nothing_and_the_log_is_told(mine: Mine) -> None:
     traces = await mine.inspected()
     assert traces == Traces((), None)
     assert [findings for _, findings in mine.diary.told] == [0]
@@ -65,7 +65,7 @@ async def test_a_canary_leaves_nothing_and_the_log_is_told(mine: Mine) -> None:
     assert mine.counted("clean") == 1
 
 
-async def test_what_is_left_of_a_canary_is_told_shown_and_counted(
+async def test_l10_what_is_left_of_a_canary_is_told_shown_and_counted(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The forced residue: whatever the canary is given as its password lies in a file as well."""

@@ -54,7 +54,7 @@ async def test_the_next_push_goes_where_the_last_one_was_taken(house: House) -> 
     assert addressed.ever_accepted
 
 
-async def test_the_last_dead_token_ends_the_instance_within_seconds(house: House) -> None:
+async def test_d19_the_last_dead_token_ends_the_instance_within_seconds(house: House) -> None:
     enabled = await house.enable()
     await died(house, enabled, [VOIP])
     assert await house.row(enabled) is not None

@@ -54,7 +54,7 @@ async def test_a_clock_set_ahead_ends_nothing_at_once(house: House) -> None:
     assert not house.vault.holds(enabled.row)
 
 
-async def test_an_account_that_never_registered_dies_after_twelve_hours(house: House) -> None:
+async def test_d20_an_account_that_never_registered_dies_after_twelve_hours(house: House) -> None:
     never, once = await house.enable(), await house.enable(targets=())
     await register(house, once.row.n)
     await house.clock.advance(12 * HOUR - 120)

@@ -1,6 +1,7 @@
 """Supervised tasks: crashes are survived, siblings untouched, everything ends with run()."""
 
 import asyncio
+import inspect
 
 import pytest
 
@@ -125,3 +126,18 @@ async def test_a_service_that_joined_late_ends_with_the_room(clock: ManualClock)
         supervisor.serve("late", service)
         await started.wait()
         supervisor.stop()
+
+
+async def test_a_job_that_is_stopped_before_it_began_is_closed(clock: ManualClock) -> None:
+    async def job() -> None:
+        raise AssertionError("it never begins")
+
+    supervisor, begun = Supervisor("room", clock), job()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervisor.run())
+        await asyncio.sleep(0)
+        supervisor.spawn("job", begun)
+        supervisor.stop()
+        for task in supervisor._jobs:
+            task.cancel()
+    assert inspect.getcoroutinestate(begun) == inspect.CORO_CLOSED

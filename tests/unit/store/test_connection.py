@@ -22,7 +22,7 @@ def pragma(conn: sqlite3.Connection, name: str) -> object:
 
 
 @pytest.mark.parametrize("schema", ["main", "varying"])
-def test_both_files_are_safe_for_deletion_and_power_loss(
+def test_d2_both_files_are_safe_for_deletion_and_power_loss(
     writer: sqlite3.Connection, schema: str
 ) -> None:
     assert pragma(writer, f"{schema}.journal_mode") == "wal"
@@ -60,7 +60,7 @@ def test_a_file_that_is_no_database_is_refused_and_kept(directory: Path) -> None
     assert (directory / MAIN_FILE).read_bytes().startswith(b"something else")
 
 
-def test_a_pragma_that_does_not_hold_is_named(
+def test_d2_a_pragma_that_does_not_hold_is_named(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(connection, "_PER_SCHEMA", {"page_size": 12_345})

@@ -103,7 +103,7 @@ async def test_a_failing_job_raises_for_its_own_caller_only(store: Runner) -> No
     assert await store.read(notes.get, "good") == "x"
 
 
-async def test_a_cancelled_caller_leaves_no_half_transaction(store: Runner) -> None:
+async def test_d18_a_cancelled_caller_leaves_no_half_transaction(store: Runner) -> None:
     """Cancelled before, during and after its turn: the job is whole, and the next ones work."""
     gate = Gate()
     first = asyncio.ensure_future(store.write(gate))
@@ -121,7 +121,7 @@ async def test_a_cancelled_caller_leaves_no_half_transaction(store: Runner) -> N
     assert await store.read(notes.get, "third") == "x"
 
 
-async def test_a_concurrent_failure_never_takes_back_what_succeeded(store: Runner) -> None:
+async def test_d18_a_concurrent_failure_never_takes_back_what_succeeded(store: Runner) -> None:
     def remove(conn: sqlite3.Connection, name: str) -> None:
         conn.execute("DELETE FROM varying.notes WHERE name = ?", (name,))
 

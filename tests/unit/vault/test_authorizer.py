@@ -69,7 +69,7 @@ def proves(outcome: Authorized | Refused, *, body: bytes = b"", user: str = "ali
 @pytest.mark.parametrize("algorithm", Algorithm)
 @pytest.mark.parametrize("qop", [("auth",), ("auth-int",), ("auth", "auth-int"), ()])
 @pytest.mark.parametrize("credential", [None, HA1S], ids=["password", "ha1"])
-def test_password_and_ha1s_answer_every_algorithm_and_qop(
+def test_k9_password_and_ha1s_answer_every_algorithm_and_qop(
     algorithm: Algorithm, qop: tuple[str, ...], credential: Credential | None
 ) -> None:
     challenge = DigestChallenge(REALM, "n", algorithm, qop)

@@ -17,7 +17,7 @@ HOLDERS = [
 
 
 @pytest.mark.parametrize("holder", HOLDERS, ids=lambda holder: type(holder).__name__)
-def test_no_way_of_printing_a_credential_shows_it(holder: object) -> None:
+def test_k8_no_way_of_printing_a_credential_shows_it(holder: object) -> None:
     assert MARKER not in f"{holder} {holder!r} {holder!s} {[holder]} {vars_of(holder)}"
     with pytest.raises(TypeError):
         pickle.dumps(holder)

@@ -74,7 +74,7 @@ async def test_nothing_that_was_told_lies_in_clear_on_disk_or_in_the_records(
         assert marker.encode() not in everything
 
 
-async def test_with_an_ha1_no_password_is_anywhere(vault: Vault) -> None:
+async def test_k9_with_an_ha1_no_password_is_anywhere(vault: Vault) -> None:
     row = await admitted(vault, credential=Ha1Credential(digests("alice", "example.org", "pw")))
     assert not vault.open_account(row).password_based
     assert isinstance(authorize(vault, row), Authorized)
@@ -403,7 +403,7 @@ def test_after_kill_9_among_rolls_what_was_acknowledged_holds(tmp_path: Path, li
     vault.close()
 
 
-def test_a_password_credential_never_reaches_an_exception_text(tmp_path: Path) -> None:
+def test_k8_a_password_credential_never_reaches_an_exception_text(tmp_path: Path) -> None:
     vault = open_vault(tmp_path)
     row = Row(new_id(), "app", 0, 1, b"", b"")
     with pytest.raises(KeyGone) as gone:
