@@ -91,6 +91,8 @@ def test_a_running_call_outlives_a_crash(
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port)
     bob.heard("Call established")
+    for _ in range(20):  # the call's row is written beside the call; each read gives it time
+        server.admin("/v1/admin/stats")
     server.kill()
     server.start()
 
