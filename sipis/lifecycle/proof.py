@@ -38,6 +38,7 @@ class Proof:
         """Send a code in the background where the app's settings ask for proof."""
         settings = self._means.settings.apps.get(row.app)
         if settings is not None and settings.require_verification:
+            self._wrong.pop(row.n, None)
             self._means.jobs.spawn("verify", self._send_code(row.n))
 
     def remind(self, row: InstanceRow) -> None:
@@ -66,7 +67,6 @@ class Proof:
         code = bearer.new_code(self._means.entropy)
         until = self._means.calendar.now() + CODE_TTL
         if await self._means.store.write(_expect, n, bearer.hash_of(code), until):
-            self._wrong.pop(n, None)
             _remember(self._good_until, n, until)
             await self._herald.tell(n, PushEvent.VERIFY, code=code)
 

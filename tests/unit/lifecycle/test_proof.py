@@ -54,6 +54,15 @@ async def test_after_a_few_wrong_codes_the_right_one_is_void(house: House) -> No
     assert await proven(house, enabled.row.n) == [False, False]
 
 
+async def test_a_guess_made_before_the_code_is_sent_counts_too(house: House) -> None:
+    enabled = await house.enable()
+    assert await house.lifecycle.verify(enabled.row, "guess") is False
+    await code_of(house)
+    for _ in range(MOST_WRONG - 1):
+        assert await house.lifecycle.verify(enabled.row, "guess") is False
+    assert await house.lifecycle.verify(enabled.row, "guess") == TooManyAttempts()
+
+
 async def test_another_code_comes_with_a_refresh_once_the_first_has_run_out(house: House) -> None:
     enabled = await house.enable()
     first = await code_of(house)
