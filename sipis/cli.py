@@ -22,7 +22,8 @@ from sipis.app.operator import AdminClient
 from sipis.app.residue import search
 from sipis.app.serve import serve_until_stopped
 from sipis.audit.export import verifier
-from sipis.audit.verifier.__main__ import check_evidence
+from sipis.audit.verifier.__main__ import LIMITS, check_evidence
+from sipis.audit.verifier.rules import Limits
 from sipis.config import Settings, load
 from sipis.errors import SipisError
 
@@ -150,12 +151,18 @@ def export_log(folder: Path, config: Config = None) -> None:
 @audit.command("verify")
 def verify_evidence(
     what: Annotated[Path, typer.Argument(help="A receipt, or the folder of an export.")],
+    *,
     key: Annotated[Path | None, typer.Option(help="Verifier keys, one a line.")] = None,
     opening: Annotated[str, typer.Option(help="INSTANCE:SALT as the app was given them.")] = "",
     kept: Annotated[Path | None, typer.Option(help="Checkpoints of an earlier visit.")] = None,
+    late: Annotated[int, typer.Option(help=LIMITS["late"])] = Limits.late,
+    roll: Annotated[int, typer.Option(help=LIMITS["roll"])] = Limits.roll,
+    epoch: Annotated[int, typer.Option(help=LIMITS["epoch"])] = Limits.epoch,
+    canary: Annotated[int, typer.Option(help=LIMITS["canary"])] = Limits.canary,
 ) -> None:
     """Check a receipt or an export, offline; exit 1 unless everything holds."""
-    holds, lines = check_evidence(what, key, opening=opening, kept=kept)
+    limits = Limits(epoch, roll, canary, late)
+    holds, lines = check_evidence(what, key, opening=opening, kept=kept, limits=limits)
     for line in lines:
         _out.print(line)
     raise typer.Exit(0 if holds else 1)

@@ -41,6 +41,7 @@ class DeletionReason(StrEnum):
     ADMIN = "admin"
     APP_REMOVED = "app_removed"
     KEY_LOST = "key_lost"
+    CANARY = "canary"
 
 
 class PushService(StrEnum):

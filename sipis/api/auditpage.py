@@ -38,6 +38,7 @@ _COLOURS: Final = {
     DeletionReason.ADMIN: "#8a949e",
     DeletionReason.APP_REMOVED: "#3d464f",
     DeletionReason.KEY_LOST: "#a3201d",
+    DeletionReason.CANARY: "#d9c76a",
 }
 _WIDTH: Final = 990
 _HEIGHT: Final = 150

@@ -105,6 +105,7 @@ class Server:
         self._admin_token = self._read_admin_token()
         self._join(ground)
         await self._notary.open()
+        await self._notary.epoch_found(ground.vault.generation)
         if overridden(self._settings):
             await self._notary.overridden("allow_copy_on_write")
         await self._lifecycle.recover()

@@ -134,3 +134,8 @@ def destroyed(c: bytes, reason: DeletionReason, now: float, deadline: float, epo
 def rolled(now: float, before: int, after: int) -> Leaf:
     """A new epoch key is in force; whatever the old one wrapped and was destroyed is gone."""
     return Leaf(Kind.EPOCH_ROLLED, now, epoch_before=before, epoch_after=after)
+
+
+def epoch_after(line: bytes) -> int:
+    """The generation that the line of a roll put in force."""
+    return int(json.loads(line)["epoch_after"])

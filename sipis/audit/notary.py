@@ -134,6 +134,16 @@ class Notary:
         """A new epoch key is in force, and the old one is gone."""
         await self.record(leaf.rolled(self._now(), before, after))
 
+    async def epoch_found(self, generation: int) -> None:
+        """The epoch key in force at a start: tell of a roll that nobody could tell of.
+
+        A crash came before its leaf, or the KEK was changed while the server was stopped.
+        """
+        told = await self._around.store.read(leaves.newest, Kind.EPOCH_ROLLED.value)
+        known = generation if told is None else leaf.epoch_after(told)
+        if known < generation:
+            await self.epoch_rolled(known, generation)
+
     async def keyloss(self, instances: int) -> None:
         """The key slots were lost, and with them so many instances."""
         await self.record(Leaf(Kind.KEYLOSS, self._now(), count=instances))

@@ -24,7 +24,7 @@ from sipis.clock import Clock
 from sipis.errors import FieldError, SipisError
 from sipis.lifecycle.orders import Enabled, EnableOrder
 from sipis.lifecycle.service import Lifecycle
-from sipis.model import Account, Mode, PushService, PushTarget, TargetKind
+from sipis.model import Account, DeletionReason, Mode, PushService, PushTarget, TargetKind
 from sipis.observe.health import Health
 from sipis.observe.metrics import Metrics
 from sipis.secret import Secret
@@ -128,7 +128,7 @@ class Canary:
         try:
             planted = await self._plant_and_use()
             await self._see(planted)
-            await self._grounds.lifecycle.disable(planted.enabled.row.id, planted.enabled.secret)
+            await self._end(planted.enabled)
             await self._grounds.clock.sleep(SETTLED)
             traces = await asyncio.to_thread(self._look_for, planted)
         except (SipisError, OSError) as failed:
@@ -195,6 +195,10 @@ class Canary:
         places = list(self._grounds.places(planted.since))
         if not await asyncio.to_thread(search_files, places, planted.sealed):
             raise OSError("the search does not see what is held")
+
+    async def _end(self, enabled: Enabled) -> None:
+        """As an app ends its own, save for the reason, so that people can be counted apart."""
+        await self._grounds.lifecycle.disable(enabled.row.id, enabled.secret, DeletionReason.CANARY)
 
     def _look_for(self, planted: _Planted) -> Traces:
         places = list(self._grounds.places(planted.since))

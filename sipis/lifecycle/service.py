@@ -169,11 +169,16 @@ class Lifecycle:
         """Whether the code proves the instance's push tokens."""
         return await self._to_the_end("verify", self._proof.check(row, code))
 
-    async def disable(self, id: str, secret: str) -> Deleted | None:  # noqa: A002
+    async def disable(
+        self,
+        id: str,  # noqa: A002
+        secret: str,
+        reason: DeletionReason = DeletionReason.DISABLED,
+    ) -> Deleted | None:
         """End an instance for its app; a repetition gets the same receipt. None: not found."""
         row = await self.find(id, secret)
         if row is not None:
-            return await self._end(row, DeletionReason.DISABLED)
+            return await self._end(row, reason)
         return await self._ended_before(id, secret)
 
     async def delete(self, id: str) -> Deleted | None:  # noqa: A002

@@ -22,6 +22,7 @@ _REASONS: Final = Words(
         DeletionReason.ADMIN,
         DeletionReason.APP_REMOVED,
         DeletionReason.KEY_LOST,
+        DeletionReason.CANARY,
     )
 )
 

@@ -165,7 +165,7 @@ async def test_an_ha1_is_enough(town: Town) -> None:
     await town.state(await enabled(town, given), "registered")
 
 
-async def test_an_ha1_for_another_realm_is_not_sent(town: Town) -> None:
+async def test_k11_an_ha1_for_another_realm_is_not_sent(town: Town) -> None:
     given = account(town)
     del given["password"]
     given["ha1"] = [{"realm": "elsewhere.example", "ha1": "ab" * 16}]

@@ -87,11 +87,17 @@ def _compare(
         report.notices.append(f"the last {report.leaves - newest} leaves are not signed yet")
 
 
-def verify_folder(folder: Path, keys: Sequence[Key], kept: Sequence[Checkpoint] = ()) -> Report:
+def verify_folder(
+    folder: Path,
+    keys: Sequence[Key],
+    kept: Sequence[Checkpoint] = (),
+    limits: Limits | None = None,
+) -> Report:
     """Check an export, its receipts, and checkpoints kept from earlier visits."""
     checkpoints = [*kept, *read_checkpoints((folder / "checkpoints").read_text("utf-8"))]
     with (folder / "log.jsonl").open("rb") as file:
-        report = verify_log((line.rstrip(b"\n") for line in file), checkpoints, keys)
+        lines = (line.rstrip(b"\n") for line in file)
+        report = verify_log(lines, checkpoints, keys, limits=limits)
     for path in sorted(folder.glob("*.tlog-proof")):
         try:
             verify_receipt(path.read_text("utf-8"), keys)

@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 
 from .forms import Leaf, seconds
 
-GRACE = 60
-"""Seconds that a destruction may come after its deadline."""
-SLACK = 120
+MINUTE = 60
+SLACK = 2 * MINUTE
 """Seconds that two moments told in whole minutes, and the time of a roll, may add."""
 
 
@@ -30,11 +29,16 @@ class Report:
 
 @dataclass(frozen=True)
 class Limits:
-    """In seconds: how old an epoch key may get, how soon it rolls, how often canaries are due."""
+    """What was promised, in seconds.
+
+    epoch: how old an epoch key may get. roll: how soon after a deletion it is replaced.
+    canary: between two canaries. late: from a deadline to the destruction.
+    """
 
     epoch: int = 3600
     roll: int = 60
     canary: int = 3600
+    late: int = 60
 
 
 class Rules:
@@ -66,7 +70,7 @@ class Rules:
     def finish(self) -> None:
         """Nothing follows: tell what should have ended by now."""
         for deadline in self._open.values():
-            if seconds(deadline) + GRACE + SLACK < self._now:
+            if seconds(deadline) + self._limits.late + SLACK < self._now:
                 self._find(f"an instance due at {deadline} was never destroyed")
         self._due("epoch", self._limits.epoch, "the epoch key was not rolled")
         self._due("canary", self._limits.canary, "no canary was planted")
@@ -82,7 +86,8 @@ class Rules:
         deadline = self._open.get(leaf["c"])
         if deadline is None and self._base is not None:
             self._find(f"leaf {leaf['seq']}: refreshes an instance that does not live")
-        if deadline is not None and seconds(leaf["minute"]) > seconds(deadline) + GRACE:
+        moment = seconds(leaf["minute"])
+        if deadline is not None and moment > seconds(deadline) + self._limits.late:
             self._find(f"leaf {leaf['seq']}: refreshed after its deadline")
         self._open[leaf["c"]] = leaf["deadline"]
 
@@ -96,14 +101,14 @@ class Rules:
         if deadline not in {None, leaf["deadline"]}:
             self._find(f"leaf {seq}: its deadline was {deadline}")
         after = seconds(leaf["minute"]) - seconds(leaf["deadline"])
-        if late > GRACE or after > GRACE or late > max(0, after) + GRACE:
+        if max(late, after) > self._limits.late or late > max(0, after) + MINUTE:
             self._find(f"leaf {seq}: destroyed {max(late, after)} s after its deadline")
         self._unrolled.append((seconds(leaf["minute"]), leaf["epoch_before"]))
 
     def _epoch_rolled(self, leaf: Leaf) -> None:
         before, after = leaf["epoch_before"], leaf["epoch_after"]
-        if not self._epoch <= before < after:
-            self._find(f"leaf {leaf['seq']}: the epoch does not rise")
+        if not before < after or before != (self._epoch or before):
+            self._find(f"leaf {leaf['seq']}: epoch {after} does not follow {self._epoch}")
         self._due("epoch", self._limits.epoch, "the epoch key was too old")
         moment = seconds(leaf["minute"])
         self._rolls_owed(moment)
@@ -145,6 +150,7 @@ class Rules:
             self._base = None
 
     def _keyloss(self, leaf: Leaf) -> None:
+        self._epoch = 0  # perhaps the epoch slot was lost as well, and generations begin anew
         self._report.notices.append(f"leaf {leaf['seq']}: keys of {leaf['count']} rows were lost")
 
     def _log_key(self, leaf: Leaf) -> None:

@@ -1,21 +1,25 @@
 """The verifier as a file that an auditor takes away."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
 from sipis.audit import export, receipt_for
 from sipis.audit.verifier.forms import read_checkpoints
+from sipis.cli import app as commands
 from sipis.model import DeletionReason
-from tests.support.tlog import NOW, House, birth, death, name
+from tests.support.tlog import DAY, NOW, House, birth, death, name
 
 
-async def exported(folder: Path) -> Path:
-    """What `sipis audit export` writes, and a receipt."""
+async def exported(folder: Path, late: float = 0.0) -> Path:
+    """What `sipis audit export` writes, and a receipt of a deletion that came so late."""
     house, taken = House(folder / "house"), folder / "taken"
     taken.mkdir()
     await house.notary.open()
-    await house.append(birth(1), death(1, NOW))
+    await house.append(birth(1, NOW, DAY), death(1, NOW + DAY * (late > 0) + late))
     await house.notary.epoch_rolled(1, 2)
     vouched = await house.notary.vouch(receipt_for(name(1), DeletionReason.DISABLED, NOW))
     await house.notary.work()
@@ -60,6 +64,26 @@ async def test_an_opening_of_another_instance_is_refused(tmp_path: Path) -> None
     taken = await exported(tmp_path)
     done = run(taken, "--key", "keys", "--opening", f"{'ab' * 16}:{'00' * 32}", "one.tlog-proof")
     assert (done.returncode, "another instance" in done.stdout) == (1, True)
+
+
+LAX = ("--roll", "999999", "--epoch", "999999", "--canary", "999999")
+
+
+async def test_l9_the_auditor_says_how_late_is_too_late(tmp_path: Path) -> None:
+    taken = await exported(tmp_path, late=90)
+    strict, patient = run(taken, ".", *LAX), run(taken, ".", *LAX, "--late", "120")
+    assert (strict.returncode, "destroyed 90 s after" in strict.stdout) == (1, True)
+    assert (patient.returncode, "at most 120 s after the deadline" in patient.stdout) == (0, True)
+    for options, code in ((LAX, 1), ((*LAX, "--late", "120"), 0)):
+        said = CliRunner().invoke(commands, ["audit", "verify", str(taken), *options])
+        assert said.exit_code == code, said.output
+
+
+async def test_l9_what_the_log_was_held_to_is_told(tmp_path: Path) -> None:
+    taken = await exported(tmp_path)
+    done = run(taken, ".", "--late", "1", "--roll", "2", "--epoch", "3", "--canary", "4")
+    told = next(line for line in done.stdout.splitlines() if line.startswith("held to"))
+    assert re.findall(r"\d+", told) == ["1", "2", "3", "4"]
 
 
 def test_the_same_release_packs_the_same_file() -> None:

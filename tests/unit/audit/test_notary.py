@@ -235,6 +235,17 @@ async def test_events_wait_while_the_database_takes_nothing(
     assert [b"epoch_rolled" in told[0], b"keys_allow_copy_on_write" in told[1]] == [True, True]
 
 
+async def test_a_roll_of_which_nobody_could_tell_is_told_at_the_next_start(house: House) -> None:
+    await house.notary.epoch_found(1)
+    await house.notary.epoch_rolled(1, 2)
+    before = await house.lines()
+    await house.notary.epoch_found(2)
+    assert await house.lines() == before
+    await house.notary.epoch_found(4)
+    (told,) = (await house.lines())[len(before) :]
+    assert b'"epoch_before":2,"epoch_after":4' in told
+
+
 async def test_a_canary_tells_what_it_left(house: House) -> None:
     await house.notary.canary(name(1), 0)
     await house.notary.canary(name(2), 3)

@@ -33,7 +33,7 @@ async def test_an_enabled_instance_is_due_at_once_and_its_secrets_open_it(house:
     ("wanted", "granted"),
     [(None, 5 * DAY), (3600.0, 3600.0), (30 * DAY, 7 * DAY), (1.0, 60.0)],
 )
-async def test_the_lifetime_is_the_default_or_what_was_asked_below_the_cap(
+async def test_d25_the_lifetime_is_the_default_or_what_was_asked_below_the_cap(
     house: House, wanted: float | None, granted: float
 ) -> None:
     row = (await house.enable(ttl=wanted)).row

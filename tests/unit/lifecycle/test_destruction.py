@@ -25,7 +25,7 @@ def note_erasures(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(erasure, "erase", erase)
 
 
-async def test_a_deletion_takes_its_steps_in_the_one_order(
+async def test_d6_a_deletion_takes_its_steps_in_the_one_order(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enabled = await house.enable()
@@ -59,7 +59,7 @@ async def test_after_the_answer_nothing_opens_and_nothing_of_the_row_is_left(hou
     assert house.registrations.sent == [f"farewell {row.n}"]
 
 
-async def test_with_row_erasure_failing_the_key_is_dead_and_the_row_goes_later(
+async def test_d6_with_row_erasure_failing_the_key_is_dead_and_the_row_goes_later(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enabled = await house.enable()
@@ -95,7 +95,7 @@ async def test_the_receipt_opens_with_what_the_app_got_and_tells_a_whole_minute(
     assert await house.lifecycle.receipt(bytes(32)) is None
 
 
-async def test_a_repeated_delete_gets_the_same_receipt_for_a_day(house: House) -> None:
+async def test_d16_a_repeated_delete_gets_the_same_receipt_for_a_day(house: House) -> None:
     enabled = await house.enable()
     first = await house.lifecycle.disable(enabled.row.id, enabled.secret)
     await house.clock.advance(3600)
@@ -119,7 +119,7 @@ async def test_deletes_at_the_same_time_agree_on_one_receipt(house: House) -> No
     assert {answer.receipt for answer in answers if answer} == {kept}
 
 
-async def test_a_caller_who_goes_away_does_not_stop_the_deletion(house: House) -> None:
+async def test_d17_a_caller_who_goes_away_does_not_stop_the_deletion(house: House) -> None:
     for turns in range(12):
         enabled = await house.enable()
         async with asyncio.TaskGroup() as group:
@@ -196,7 +196,7 @@ async def test_only_an_app_that_did_not_ask_for_the_end_is_told(house: House) ->
     assert events.count(PushEvent.EXPIRED) == 1
 
 
-async def test_thousands_die_together_keys_first(
+async def test_d8_thousands_die_together_keys_first(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(destruction, "ROWS_AT_ONCE", 50)

@@ -26,7 +26,7 @@ async def register(house: House, n: int) -> None:
     assert (await house.store.write(settle, [done], now)).counted == {n}
 
 
-async def test_an_instance_dies_within_a_second_of_its_time(house: House) -> None:
+async def test_d8_an_instance_dies_within_a_second_of_its_time(house: House) -> None:
     enabled = await house.enable(ttl=60.0)
     await house.clock.advance(59.9)
     assert house.vault.holds(enabled.row)
@@ -38,7 +38,7 @@ async def test_an_instance_dies_within_a_second_of_its_time(house: House) -> Non
     assert house.registrations.sent == [f"farewell {enabled.row.n}"]
 
 
-async def test_a_clock_set_back_keeps_nothing_alive(house: House) -> None:
+async def test_d24_a_clock_set_back_keeps_nothing_alive(house: House) -> None:
     enabled = await house.enable(ttl=60.0)
     house.clock.jump(-7 * 86_400)
     await house.clock.advance(61)

@@ -27,7 +27,7 @@ async def with_instances(tmp_path: Path, clock: ManualClock, *ttls: float) -> li
         return [await house.enable(targets=(), ttl=ttl) for ttl in ttls]
 
 
-async def test_what_expired_while_we_were_away_dies_before_anything_is_sent(
+async def test_d9_what_expired_while_we_were_away_dies_before_anything_is_sent(
     tmp_path: Path,
 ) -> None:
     clock = ManualClock()
@@ -128,7 +128,7 @@ async def test_a_key_without_a_row_is_found_in_the_slot_of_a_row_without_its_key
         assert not house.vault.holds(orphan)
 
 
-async def test_an_older_database_revives_nobody(tmp_path: Path) -> None:
+async def test_d22_an_older_database_revives_nobody(tmp_path: Path) -> None:
     clock = ManualClock()
     deleted, alive = await with_instances(tmp_path, clock, 86_400.0, 86_400.0)
     backup = tmp_path / "backup"
@@ -148,7 +148,7 @@ async def test_an_older_database_revives_nobody(tmp_path: Path) -> None:
         assert house.vault.holds(alive.row)
 
 
-async def test_a_row_found_without_its_key_in_passing_is_erased(tmp_path: Path) -> None:
+async def test_d22_a_row_found_without_its_key_in_passing_is_erased(tmp_path: Path) -> None:
     clock = ManualClock()
     async with running(reopened(tmp_path, clock)) as house:
         await clock.advance(1)
@@ -211,7 +211,7 @@ def killed_after(lines: int, home: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lines", [5, 21, 46])
-async def test_after_kill_9_no_deletion_returns_no_creation_is_lost_and_nothing_is_half(
+async def test_d14_after_kill_9_no_deletion_returns_no_creation_is_lost_and_nothing_is_half(
     tmp_path: Path, lines: int
 ) -> None:
     last = killed_after(lines, tmp_path / "data")

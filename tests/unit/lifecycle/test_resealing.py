@@ -19,7 +19,7 @@ async def opened(house: House, n: int) -> OpenedAccount:
     return house.vault.open_account(sealed)
 
 
-async def test_a_password_that_has_succeeded_is_retired(house: House) -> None:
+async def test_k10_a_password_that_has_succeeded_is_retired(house: House) -> None:
     enabled = await house.enable()
     n = enabled.row.n
     before = await house.row(enabled)

@@ -119,7 +119,7 @@ async def test_a_proven_password_is_tried_three_times(stage: Stage) -> None:
     assert row.next_attempt_at is None
 
 
-async def test_a_realm_without_ha1_is_not_answered(stage: Stage) -> None:
+async def test_k11_a_realm_without_ha1_is_not_answered(stage: Stage) -> None:
     other = Ha1("elsewhere.example", Algorithm.MD5, Secret("ab" * 16))
     n = await stage.add_phone(credential=Ha1Credential((other,)))
     await stage.until_told(n, InstanceState.UNAUTHORIZED)

@@ -113,7 +113,7 @@ def test_markers_are_found_while_the_instance_lives(
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_nothing_of_erased_instances_is_left_in_any_file(
+def test_d1_nothing_of_erased_instances_is_left_in_any_file(
     conn: sqlite3.Connection, directory: Path, seed: int
 ) -> None:
     """Mixed lives and deaths in random order, so that pages split, merge and free."""
@@ -159,7 +159,7 @@ def width(value: int | bytes | str) -> int:
     return min(size for size in (1, 2, 3, 4, 6, 8) if value.bit_length() < 8 * size)
 
 
-def test_the_rows_of_each_table_have_one_length_through_their_whole_life(
+def test_d4_the_rows_of_each_table_have_one_length_through_their_whole_life(
     conn: sqlite3.Connection,
 ) -> None:
     lengths: dict[str, set[int]] = {}

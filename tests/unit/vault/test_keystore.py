@@ -136,7 +136,7 @@ async def test_d13_a_start_leaves_one_block_too(data: Path) -> None:
     assert content[:BLOCK] != leftover
 
 
-async def test_an_old_copy_with_all_of_today_opens_the_living_alone(
+async def test_d11_an_old_copy_with_all_of_today_opens_the_living_alone(
     keys: Vault, data: Path
 ) -> None:
     dead, alive = await admitted(keys), await admitted(keys)
@@ -265,7 +265,7 @@ def steps() -> Iterator[int]:
 
 @pytest.mark.parametrize("power", ["stays", "fails"])
 @pytest.mark.parametrize("few", [0, 4])
-async def test_f5_a_crash_at_any_step_of_a_roll_loses_no_key_and_revives_none(
+async def test_d14_f5_a_crash_at_any_step_of_a_roll_loses_no_key_and_revives_none(
     scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, power: str, few: int
 ) -> None:
     monkeypatch.setattr("sipis.vault.keystore.FEW", few)

@@ -379,7 +379,7 @@ asyncio.run(work())
 
 
 @pytest.mark.parametrize("lines", [7, 40, 83, 150])
-def test_after_kill_9_among_rolls_what_was_acknowledged_holds(tmp_path: Path, lines: int) -> None:
+def test_d14_after_kill_9_among_rolls_what_was_acknowledged_holds(tmp_path: Path, lines: int) -> None:
     command = [sys.executable, "-c", KILLED, str(tmp_path)]
     child = subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3]

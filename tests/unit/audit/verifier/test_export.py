@@ -201,6 +201,11 @@ def test_l9_an_epoch_that_does_not_rise_is_found() -> None:
     assert findings(roll(1), roll(1))
 
 
+def test_l9_an_epoch_that_was_left_out_is_found() -> None:
+    assert findings(roll(1), roll(3))
+    assert not findings(roll(5), Leaf(Kind.KEYLOSS, NOW, count=3), roll(1))
+
+
 AGES = Limits(epoch=3600, roll=60, canary=3600)
 
 
