@@ -18,9 +18,9 @@ from sipis.observe.log import set_up
 from sipis.vault.medium import media_warnings
 from sipis.vault.process import harden
 
-SWITCH_INTERVAL = 0.001
-"""Seconds that the threads of store and vault wait for a busy loop; Python's own 5 ms add up to
-tens in a job of many statements."""
+SWITCH_INTERVAL = 0.0001
+"""Seconds that the threads of store and vault wait for a busy loop after each statement: a job of
+thirty waits 3 ms at most. (Python's own 5 ms make 150 of it; the loop loses nothing by it.)"""
 
 _log = structlog.get_logger("app")
 

@@ -121,7 +121,7 @@ class Registrant:
         """
         aborted = {n: self._stop_for_good(n) for n in ns}
         due = list(ns)[: self._farewells.room]
-        await self._ledger.flush()  # a binding of the last moment is not in its row yet
+        await self._ledger.flush_for(ns)  # a binding of the last moment is not in its row yet
         rows = await self._rooms.store.read(_peek_all, due)
         return self._farewells.prepare(rows, aborted)
 

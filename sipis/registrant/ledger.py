@@ -6,7 +6,7 @@ Refuses to lose an outcome: what the database does not take is kept and offered 
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -54,7 +54,7 @@ class Entry:
     realms: tuple[str, ...] = ()
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Page:
     entries: list[Entry] = field(default_factory=list)
     learnt: dict[str, set[str]] = field(default_factory=dict)
@@ -64,6 +64,9 @@ class _Page:
     @property
     def settlements(self) -> list[Settlement]:
         return [entry.settlement for entry in self.entries]
+
+    def is_about(self, ns: Collection[int]) -> bool:
+        return any(entry.settlement.n in ns for entry in self.entries)
 
 
 class Ledger:
@@ -90,6 +93,7 @@ class Ledger:
         self._outcomes: Counter[str] = Counter()
         self._wanted = asyncio.Event()
         self._armed = False
+        self._being_written: list[_Page] = []
 
     def add(self, entry: Entry, outcome: str) -> None:
         """Take an outcome; it is written within LONGEST_DELAY seconds."""
@@ -120,12 +124,20 @@ class Ledger:
             self._wanted.clear()
             await self.flush()
 
+    async def flush_for(self, ns: Collection[int]) -> None:
+        """Write down what is there if some of it is about these instances.
+
+        A deletion does not wait for the disk on behalf of others.
+        """
+        if any(page.is_about(ns) for page in (self._page, *self._being_written)):
+            await self.flush()  # whatever is being written is written before this
+
     async def flush(self) -> None:
         """Write down everything that is there now; on an error keep it for later."""
         page, self._page = self._page, _Page()
         page.learnt = {**page.learnt, **self._sources.take_unwritten()}
         try:
-            settled = await self._store.write(_write_down, page, self._clock.wall())
+            settled = await self._write(page)
         except StoreError as refused:
             _log.warning("outcomes wait", problem=str(refused), count=len(page.entries))
             self._put_back(page)
@@ -135,6 +147,13 @@ class Ledger:
         if settled.due_at is not None:
             self._expect(settled.due_at)
         self._tell(page.entries, settled.counted)
+
+    async def _write(self, page: _Page) -> Settled:
+        self._being_written.append(page)
+        try:
+            return await self._store.write(_write_down, page, self._clock.wall())
+        finally:
+            self._being_written.remove(page)
 
     def _tell(self, entries: Sequence[Entry], counted: set[int]) -> None:
         for entry in entries:

@@ -65,6 +65,37 @@ async def test_what_stands_is_told_and_expected_again(desk: Desk) -> None:
     assert desk.expected == [NOW + 1800]
 
 
+async def test_what_is_said_of_others_is_not_written_for_somebodys_sake(desk: Desk) -> None:
+    mine, other = await desk.claims(2)
+    desk.ledger.add(Entry(registered(other), other.id, changed=True), "registered")
+    await desk.ledger.flush_for([mine.n])
+    assert desk.told.states == []
+    await desk.ledger.flush_for([mine.n, other.n])
+    assert desk.told.states == [(other.n, InstanceState.REGISTERED, "")]
+
+
+async def test_what_is_being_written_of_somebody_is_waited_for(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (claim,) = await desk.claims()
+    original, opened = desk.store.write, asyncio.Event()
+
+    async def slow(*args: object, **kwargs: object) -> object:
+        await opened.wait()
+        return await original(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(desk.store, "write", slow)
+    desk.ledger.add(Entry(registered(claim), claim.id, changed=True), "registered")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(desk.ledger.flush())
+        await asyncio.sleep(0)
+        waiting = group.create_task(desk.ledger.flush_for({claim.n}))
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        opened.set()
+    assert desk.told.states == [(claim.n, InstanceState.REGISTERED, "")]
+
+
 async def test_a_row_that_was_changed_meanwhile_is_expected_at_once(desk: Desk) -> None:
     (claim,) = await desk.claims()
     made = new_instance()
