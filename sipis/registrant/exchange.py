@@ -31,13 +31,14 @@ class Exchange:
     """Carries out one order.
 
     `reuse` answers the remembered challenge ahead. `finished` is called once with the result;
-    `lost_way` when the next address is wanted.
+    `lost_way` when the next address is wanted. `flow` is where the Contact leads; `carrier` brought
+    the last response and is another one where a REGISTER was too large for UDP.
     """
 
     __slots__ = (
         "_alarm", "_answers", "_attempt", "_finished", "_from_memory", "_lost_way", "_may_reuse",
-        "_means", "_nonce", "_sent", "_transaction", "_used", "began_at", "done", "flow", "grant",
-        "moved", "nonce_was_reusable", "order", "way",
+        "_means", "_nonce", "_sent", "_transaction", "_used", "began_at", "carrier", "done", "flow",
+        "grant", "moved", "nonce_was_reusable", "order", "way",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +54,7 @@ class Exchange:
         self.order = order
         self.way = order.ways.pop(0)
         self.flow: Flow | None = None
+        self.carrier: Flow | None = None
         self.grant: bindings.Grant | None = None
         self.moved = False
         self.done = False
@@ -124,6 +126,7 @@ class Exchange:
             return
         self._quiet()
         if isinstance(event, ResponseReceived):
+            self.carrier = event.flow
             self._hear_final(event.response)
             return
         timed_out = isinstance(event, RequestTimedOut)
@@ -266,6 +269,8 @@ class Exchange:
     def _was_seen_elsewhere(self, response: Response) -> bool:
         """Whether the Contact just registered is not where the registrar sees us."""
         assert self.flow is not None
+        if self.carrier != self.flow:
+            return False
         if self._from_memory:
             seen = seen_address(response)
             return seen is not None and seen != self._used

@@ -238,8 +238,11 @@ class Exchanges:
     ) -> Settlement:
         trace, old, flow = exchange.trace(), exchange.order.trace, exchange.flow
         assert flow is not None
-        number = self._number(flow)
-        if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(flow)):
+        carrier = exchange.carrier or flow
+        number = self._number(carrier)
+        if carrier != flow:  # too large for UDP, where calls may come nevertheless
+            self._rooms.endpoint.hold(flow, result.granted)
+        if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(carrier)):
             decision = replace(decision, next_attempt_at=self._soon(moved=exchange.moved))
         if exchange.moved and old.transport is not None:
             self._continuity.moved()
@@ -253,7 +256,7 @@ class Exchanges:
     def _not_registered(
         self, claim: Claim, result: Result, decision: Decision, exchange: Exchange | None
     ) -> Settlement:
-        flow = exchange.flow if exchange else None
+        flow = (exchange.carrier or exchange.flow) if exchange else None
         number = self._number(flow) if flow and decision.bound_until else 0
         return settlements.failed(claim, result, decision, number)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from sipis.model import InstanceId
 from sipis.sip.flow import Flow
 from sipis.sip.headers import NameAddr
+from sipis.sip.uri import SipUri
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,14 @@ class Binding:
     until: float
     path: tuple[NameAddr, ...] = field(default=(), repr=False)
     """Proxies between us and the app, topmost first (RFC 3327)."""
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether the app is where its Contact says: neither NAT nor proxy lies between."""
+        uri = self.contact.uri
+        if self.path or not isinstance(uri, SipUri):
+            return False
+        return (uri.host, uri.port or self.flow.transport.default_port) == self.flow.remote
 
 
 class Bindings:

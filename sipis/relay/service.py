@@ -93,6 +93,12 @@ class Relay:
             return bool(self._bindings.on_flow(flow))
         return self._admission.trusts(flow)
 
+    def connectable(self, flow: Flow) -> bool:
+        """Whether a connection to the peer of a UDP flow may succeed: to an app behind NAT none."""
+        if flow.door is Door.PROVIDER:
+            return True
+        return any(binding.is_direct for binding in self._bindings.on_flow(flow))
+
     def flow_closed(self, flow: Flow) -> None:
         """A flow is gone, and with it the bindings that lived on it."""
         self._bindings.flow_closed(flow)

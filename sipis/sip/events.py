@@ -56,6 +56,24 @@ class RequestFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class TooLarge:
+    """A request of ours is too large for its flow (RFC 3261 18.1.1), and has not been sent yet.
+
+    `Stack.detour()` sends it over a stream, `Stack.insist()` over its flow nevertheless.
+    """
+
+    transaction: str
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
+class DetourFailed:
+    """Nobody answered a request over the stream that it took instead of this flow."""
+
+    flow: Flow
+
+
+@dataclass(frozen=True, slots=True)
 class AckMissing:
     """No ACK to our final response to an INVITE came within 64*T1 (RFC 3261 13.3.1.4, 17.2.1)."""
 
@@ -92,6 +110,8 @@ Event = (
     | CancelReceived
     | RequestTimedOut
     | RequestFailed
+    | TooLarge
+    | DetourFailed
     | AckMissing
     | FlowPong
     | Malformed

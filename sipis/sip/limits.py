@@ -8,6 +8,9 @@ from typing import Final
 MAX_DATAGRAM: Final = 16 * 1024
 """Bytes of one UDP message that we still process; beyond that 513 is owed."""
 
+LARGEST_REQUEST: Final = 1300
+"""Bytes of a request of ours that may leave over UDP, the MTU of the path unknown (18.1.1)."""
+
 MAX_STREAM_MESSAGE: Final = 64 * 1024
 """Bytes of one message on TCP, TLS or WebSocket, head and body together."""
 

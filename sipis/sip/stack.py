@@ -41,6 +41,8 @@ class Stack:
     `token()` gives fresh random text of at least 128 bits. `instance_of` names what a request is
     for, so that forks to two instances are no merged requests (RFC 3261 8.2.2.2); by default the
     Request-URI. Over a flow that `quiet` knows nothing is sent that the owner did not order.
+    A request of more than `largest_request` bytes waits for the owner's word instead of leaving
+    over UDP (TooLarge); without this bound none does.
     """
 
     def __init__(
@@ -50,6 +52,7 @@ class Stack:
         instance_of: Callable[[Request], str] | None = None,
         quiet: Callable[[Flow], bool] | None = None,
         most_transactions: int = MAX_TRANSACTIONS,
+        largest_request: int | None = None,
     ) -> None:
         self._token = token
         self._salt = token().encode()
@@ -57,7 +60,7 @@ class Stack:
         self._most_transactions = most_transactions
         self._wheel = TransactionWheel()
         self._outlet = Outlet()
-        self._clients = Clients(self._wheel, self._outlet, token)
+        self._clients = Clients(self._wheel, self._outlet, token, largest_request)
         self._servers = Servers(
             self._wheel, self._outlet, instance_of=instance_of or _request_uri, quiet=self._quiet
         )
@@ -97,6 +100,19 @@ class Stack:
         Raises LocalProtocolError for ACK and CANCEL, which have calls of their own.
         """
         return self._clients.start(request, flow, now, host=via_host, port=via_port, rport=rport)
+
+    def detour(
+        self, transaction: str, stream: Flow, now: float, *, via_host: str, via_port: int | None
+    ) -> None:
+        """Send a request that was too large over a stream; it goes back to its flow with that one.
+
+        Without effect once the request was given up.
+        """
+        self._clients.detour(transaction, stream, now, host=via_host, port=via_port)
+
+    def insist(self, transaction: str, now: float) -> None:
+        """Send a request that was too large over its own flow nevertheless."""
+        self._clients.insist(transaction, now)
 
     def send_ack(
         self,

@@ -85,6 +85,10 @@ class Connections:
         """The open flow of an association, or a new one; TransportError when none can be had."""
         return await self._pool.flow(association)
 
+    def connected(self, association: Association) -> Flow | None:
+        """The open flow of an association; None when there is none yet."""
+        return self._pool.connected(association)
+
     def get(self, flow: Flow) -> Connection | None:
         """The open connection of a flow."""
         return self._table.get(flow)

@@ -20,20 +20,23 @@ from sipis.observe.supervisor import Supervisor
 from sipis.sip.events import (
     AckMissing,
     CancelReceived,
+    DetourFailed,
     Event,
     FlowPong,
     Malformed,
     Overloaded,
     RequestReceived,
     ResponseReceived,
+    TooLarge,
 )
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.grammar import parse_number
-from sipis.sip.limits import MAX_SECONDS
+from sipis.sip.limits import LARGEST_REQUEST, MAX_SECONDS
 from sipis.sip.message import Request, Response
 from sipis.sip.stack import Stack
 from sipis.transport.addresses import OwnAddresses
 from sipis.transport.connections import Connections
+from sipis.transport.detours import Detours
 from sipis.transport.dispatch import Dispatch, RequestHandler, ResponseHandler
 from sipis.transport.flows import Association, Limits
 from sipis.transport.keepalive import NAT_BINDING, KeepAlive
@@ -60,7 +63,8 @@ _PING: Final = b"\r\n\r\n"
 class Endpoint:
     """All SIP sockets of a process, and the one stack behind them.
 
-    Set `on_request` before start(); run() must be running from then on.
+    Set `on_request` before start(); run() must be running from then on. `trusted` tells the flows
+    of no strangers, `connectable` those UDP flows whose peer may be connected to at its address.
     """
 
     def __init__(
@@ -82,6 +86,7 @@ class Endpoint:
         """`entropy(n)` gives n random bytes; `nat_binding` is in seconds."""
         limits, metrics = limits or Limits(), metrics or Metrics()
         self.trusted: Callable[[Flow], bool] = _nobody
+        self.connectable: Callable[[Flow], bool] = _is_providers
         self.on_flow_closed: list[Callable[[Flow], None]] = []
         self.on_address_change: list[Callable[[Flow], None]] = []
         self.listening: list[BoundListener] = []
@@ -91,7 +96,10 @@ class Endpoint:
         self._user_agent = user_agent
         self._metrics = metrics
         self._stack = Stack(
-            token=lambda: entropy(TOKEN_BYTES).hex(), instance_of=instance_of, quiet=self._is_quiet
+            token=lambda: entropy(TOKEN_BYTES).hex(),
+            instance_of=instance_of,
+            quiet=self._is_quiet,
+            largest_request=LARGEST_REQUEST,
         )
         self._dispatch = Dispatch(metrics)
         self._addresses = OwnAddresses(parse_advertised(advertise), learn=learn_from_rport)
@@ -117,6 +125,7 @@ class Endpoint:
             supervisor=self._supervisor,
             held=self._keepalive.holds,
         )
+        self._detours = Detours(clock, self, wanted=self._may_connect, spawn=self._supervisor.spawn)
         self._pump = Pump(self._stack, clock, transmit=self._transmit, tell=self._tell)
 
     @property
@@ -180,7 +189,8 @@ class Endpoint:
         """Send a request under a Via of ours; returns the id of its transaction.
 
         `on_response` is called for every response, and once when time or flow ran out instead;
-        never before send() has returned.
+        never before send() has returned. A request that is too large for UDP goes over TCP to the
+        same place where that can be had (RFC 3261 18.1.1): its responses name that flow.
         """
         now = self._clock.monotonic()
         if self._user_agent and "User-Agent" not in request.headers:
@@ -289,6 +299,30 @@ class Endpoint:
             self._dispatch.guard(partial(listener, flow))
         self._pump.run(self._clock.monotonic())
 
+    # What detours call.
+
+    def connected(self, flow: Flow) -> Flow | None:
+        """An open TCP flow to where this UDP flow leads."""
+        return self._connections.connected(_beside(flow))
+
+    async def connect(self, flow: Flow) -> Flow:
+        """A TCP flow to where this UDP flow leads; TransportError when none can be had."""
+        self._acquaint(flow.remote[0])
+        return await self._connections.flow(_beside(flow))
+
+    def detour(self, transaction: str, stream: Flow) -> None:
+        """Send a request that was too large over a stream."""
+        now = self._clock.monotonic()
+        host, port = self._addresses.contact(stream)
+        self._stack.detour(transaction, stream, now, via_host=host, via_port=port)
+        self._pump.run(now)
+
+    def insist(self, transaction: str) -> None:
+        """Send a request that is too large over UDP nevertheless."""
+        now = self._clock.monotonic()
+        self._stack.insist(transaction, now)
+        self._pump.run(now)
+
     # What the pump calls.
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
@@ -312,6 +346,10 @@ class Endpoint:
                 self._dispatch.request(event)
             case AckMissing():
                 self._dispatch.ack_missing(event)
+            case TooLarge():
+                self._detours.seek(event.transaction, event.flow)
+            case DetourFailed():
+                self._detours.failed(event.flow)
             case FlowPong():
                 self._keepalive.pong(event.flow)
             case Malformed():
@@ -322,12 +360,14 @@ class Endpoint:
                 self._dispatch.failure(event)
 
     def _learn(self, event: ResponseReceived, now: float) -> None:
-        """Take from a response what concerns the flow: our address, and how long it is needed."""
+        """Take from a response what concerns the flow: our address, how long it is needed, TCP."""
         if self._addresses.learn(event.flow, event.response, now):
             for listener in self.on_address_change:
                 self._dispatch.guard(partial(listener, event.flow))
         if 200 <= event.response.status < 300 and event.response.cseq.method == "REGISTER":
             self.hold(event.flow, *_granted(event.response))
+        if event.flow.transport is Transport.TCP:
+            self._detours.spoke(event.flow)
 
     def _ping(self, flow: Flow) -> None:
         """Send a keep-alive; over a connection that a peer opened that is the peer's affair."""
@@ -353,6 +393,9 @@ class Endpoint:
         """Whether the peer is no stranger: a room above vouches for it, or a binding holds it."""
         return self.trusted(flow) or self._keepalive.holds(flow)
 
+    def _may_connect(self, flow: Flow) -> bool:
+        return self.connectable(flow) and self._policy.permits(*flow.remote)
+
     def _is_quiet(self, flow: Flow) -> bool:
         """Whether an answer could serve a scanner or hit a third party."""
         exposed = flow.door is Door.PROVIDER or flow.transport is Transport.UDP
@@ -376,6 +419,16 @@ class Endpoint:
 
 def _nobody(_flow: Flow) -> bool:
     return False
+
+
+def _is_providers(flow: Flow) -> bool:
+    return flow.door is Door.PROVIDER
+
+
+def _beside(flow: Flow) -> Association:
+    """TCP to where a UDP flow leads; what has a local source of its own shares no connection."""
+    share = "" if flow.listener else f"source-{flow.id}"
+    return Association(Target(Transport.TCP, *flow.remote), flow.door, share, "")
 
 
 def _granted(response: Response) -> tuple[float, float | None]:

@@ -102,13 +102,18 @@ class Pool:
 
     async def flow(self, association: Association) -> Flow:
         """The open flow, or a new one; TransportError when none can be had."""
-        flow = self._flows.get(association)
-        if flow is not None and self._table.get(flow) is not None:
+        flow = self.connected(association)
+        if flow is not None:
             return flow
         attempt = self._attempts.get(association)
         if attempt is not None:
             return await asyncio.shield(attempt)
         return await self._open(association)
+
+    def connected(self, association: Association) -> Flow | None:
+        """The open flow; None when there is none yet."""
+        flow = self._flows.get(association)
+        return flow if flow is not None and self._table.get(flow) is not None else None
 
     def forget(self, flow: Flow) -> None:
         """The flow is gone; whoever needs one connects anew."""

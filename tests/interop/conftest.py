@@ -27,6 +27,7 @@ class Habits(TypedDict, total=False):
     on_call: OnCall
     relay: str
     answers: str
+    listen: int
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -11,7 +11,10 @@ MODULES = Path("/usr/lib/baresip/modules")
 
 
 class Baresip:
-    """One softphone that registers at `server` with the given credentials and answers by itself."""
+    """One softphone that registers at `server` with the given credentials and answers by itself.
+
+    It listens for UDP and TCP on the port `listen`, or on one of each that the kernel chooses.
+    """
 
     def __init__(
         self,
@@ -24,6 +27,7 @@ class Baresip:
         port: int,
         ca_file: Path | None = None,
         answer: str = "auto",
+        listen: int = 0,
     ) -> None:
         program = require("baresip")
         folder.mkdir(parents=True, exist_ok=True)
@@ -34,13 +38,15 @@ class Baresip:
             f"answermode={answer};audio_codecs=pcmu,pcma\n"
         )
         (folder / "contacts").write_text("")
-        (folder / "config").write_text(self._config(ca_file))
+        (folder / "config").write_text(self._config(ca_file, listen))
         self.program = Program([program, "-f", str(folder), "-v", "-s"], folder)
 
-    def _config(self, ca_file: Path | None) -> str:
+    def _config(self, ca_file: Path | None, listen: int) -> str:
         verify = f"sip_cafile {ca_file}\nsip_verify_server yes\n" if ca_file else ""
         return (
-            "poll_method epoll\nsip_listen 127.0.0.1:0\n" + verify + "call_local_timeout 120\n"
+            f"poll_method epoll\nsip_listen 127.0.0.1:{listen}\n"
+            + verify
+            + "call_local_timeout 120\n"
             "call_max_calls 8\naudio_source aubridge,loop\naudio_player aubridge,loop\n"
             "audio_alert aubridge,alert\nnet_interface 127.0.0.1\n"
             f"module_path {MODULES}\nmodule g711.so\nmodule aubridge.so\nmodule_tmp account.so\n"

@@ -47,6 +47,10 @@ class Kamailio:
         """Every contact in the location table."""
         return re.findall(r"Address: (\S+)", self._ask("ul.dump"))
 
+    def sockets(self) -> list[str]:
+        """By which socket of its own each contact registered: `udp:127.0.0.1:5060`."""
+        return re.findall(r"Socket: (\S+)", self._ask("ul.dump"))
+
     def registrations(self) -> int:
         """How many REGISTERs were accepted since the start."""
         found = re.search(r"accepted_regs = (\d+)", self._ask("stats.get_statistics", "registrar:"))

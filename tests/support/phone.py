@@ -46,6 +46,7 @@ class Phone:
         on_call: OnCall = answer,
         relay: str = "tcp",
         answers: str = "auto",
+        listen: int = 0,
         ca_file: Path | None = None,
     ) -> None:
         self.user = user
@@ -59,6 +60,7 @@ class Phone:
         self._google = google
         self._relay = relay
         self._answers = answers
+        self._listen = listen
         self._ca_file = ca_file
         self._trouble: BaseException | None = None
         self._inbox: SimpleQueue[Push | None] = SimpleQueue()
@@ -66,14 +68,25 @@ class Phone:
 
     # What the user does.
 
-    def enable(self, registrar: str | None, *, password: str = "", **more: object) -> Answer:
-        """Hand the account over; keeps what the server gave. Without a registrar DNS must know."""
+    def enable(
+        self,
+        registrar: str | None,
+        *,
+        password: str = "",
+        about: Mapping[str, object] | None = None,
+        **more: object,
+    ) -> Answer:
+        """Hand the account over; keeps what the server gave. Without a registrar DNS must know.
+
+        `about` says more of the account, `more` of the instance.
+        """
         self._google.deliver(self.token, self._inbox.put)
         self._glue.start()
         account = {
             "aor": f"sip:{self.user}@{DOMAIN}",
             "password": password or f"secret-{self.user}",
             "registrar": registrar,
+            **(about or {}),
         }
         target = {"provider": "fcm", "kind": "token", "token": self.token}
         body = {"app_id": APP, "account": account, "targets": [target], **more}
@@ -129,6 +142,7 @@ class Phone:
             port=door.port,
             ca_file=self._ca_file if self._relay == "tls" else None,
             answer=self._answers,
+            listen=self._listen,
         )
         return self.softphone
 
@@ -137,6 +151,10 @@ class Phone:
         softphone = wait_until(lambda: self.softphone, f"{self.user} to wake up")
         assert softphone is not None
         softphone.wait_for(text)
+
+    def said(self) -> str:
+        """All that the softphone has said and seen."""
+        return "" if self.softphone is None else self.softphone.program.output()
 
     def stop(self) -> None:
         """Switch it off; what went wrong in the glue comes out here."""

@@ -52,6 +52,8 @@ class Registrar:
     granted: int = 3600
     algorithm: Algorithm = Algorithm.MD5
     one_time_nonces: bool = False
+    padding: str = ""
+    """Makes every nonce longer."""
     seen_as: tuple[str, int] | None = None
     """Where a NAT between us makes requests seem to come from."""
     script: list[Answer] = field(default_factory=list)
@@ -95,7 +97,7 @@ class Registrar:
 
     def challenge(self, request: Request, *, stale: bool = False) -> Response:
         """A 401 with a nonce that was never seen."""
-        nonce = f"nonce-{next(self._numbers)}"
+        nonce = f"nonce-{next(self._numbers)}{self.padding}"
         self._nonces[nonce] = 1
         response = response_to(request, 401, to_tag="t")
         value = new_challenge(DOMAIN, nonce, self.algorithm, stale=stale)
@@ -290,12 +292,13 @@ def new_endpoint(
     transport: Transport = Transport.UDP,
     *,
     host: str = "127.0.0.1",
+    beside: Sequence[Transport] = (),
     **options: object,
 ) -> Endpoint:
-    """An endpoint with one listener of the provider door on loopback."""
+    """An endpoint with a listener of the provider door on loopback; `beside` it on that port."""
     return Endpoint(
         clock=clock,
-        listeners=[Listener(Door.PROVIDER, transport, host, port)],
+        listeners=[Listener(Door.PROVIDER, each, host, port) for each in (transport, *beside)],
         policy=NetworkPolicy(LOOPBACK),
         entropy=os.urandom,
         **options,  # type: ignore[arg-type]
@@ -304,10 +307,15 @@ def new_endpoint(
 
 @asynccontextmanager
 async def registrar_on(
-    clock: ManualClock, transport: Transport = Transport.UDP, host: str = "127.0.0.1"
+    clock: ManualClock,
+    transport: Transport = Transport.UDP,
+    host: str = "127.0.0.1",
+    *,
+    port: int = 0,
+    beside: Sequence[Transport] = (),
 ) -> AsyncIterator[Registrar]:
-    """A registrar that listens."""
-    endpoint = new_endpoint(clock, transport=transport, host=host)
+    """A registrar that listens; `beside` needs a port that is free for all."""
+    endpoint = new_endpoint(clock, port, transport, host=host, beside=beside)
     registrar = Registrar(endpoint)
     endpoint.on_request[Door.PROVIDER] = registrar
     endpoint.trusted = lambda _flow: True

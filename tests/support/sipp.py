@@ -19,6 +19,7 @@ def start(
     calls: int = 1,
     rate: int = 1,
     patience: int = 25,
+    subject: str = "lunch",
 ) -> Program:
     """Start SIPp toward the provider on `port`, calling `user`, from the address `caller`.
 
@@ -28,7 +29,8 @@ def start(
         require("sipp"), f"127.0.0.1:{port}", "-sf", str(SCENARIOS / f"{scenario}.xml"),
         "-s", user, "-i", caller, "-p", str(free_port(host=caller)), "-t", transport,
         "-m", str(calls), "-r", str(rate), "-d", str(round(rings * 1000)),
-        "-timeout", f"{patience}s", "-timeout_error", "-nostdin", "-trace_err", "-trace_msg",
+        "-key", "subject", subject, "-timeout", f"{patience}s", "-timeout_error", "-nostdin",
+        "-trace_err", "-trace_msg",
         "-message_file", str(folder / f"{scenario}.messages"),
         "-error_file", str(folder / f"{scenario}.errors"),
     ]  # fmt: skip

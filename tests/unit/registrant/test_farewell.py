@@ -78,7 +78,9 @@ async def test_a_second_challenge_is_not_answered(stage: Stage) -> None:
     assert len(stage.registrar.requests) == sent + 2
 
 
-async def test_d21_what_is_not_answered_in_ten_seconds_is_dropped_and_forgotten(stage: Stage) -> None:
+async def test_d21_what_is_not_answered_in_ten_seconds_is_dropped_and_forgotten(
+    stage: Stage,
+) -> None:
     n = await stage.add_phone()
     await stage.registered(n)
     await stage.clock.advance(600)

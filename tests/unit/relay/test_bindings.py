@@ -1,5 +1,6 @@
 """Where awake apps are."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,26 @@ def test_an_expired_binding_is_none_and_is_swept_away() -> None:
     assert bindings.find(1, 10.0) is None
     bindings.sweep(10.0)
     assert len(bindings) == 0
+
+
+@pytest.mark.parametrize(
+    ("contact", "path", "direct"),
+    [
+        ("<sip:app@192.0.2.1:5060>", "", True),
+        ("<sip:app@192.0.2.1>", "", True),
+        ("<sip:app@10.0.0.7:5060>", "", False),
+        ("<sip:app@192.0.2.1:5062>", "", False),
+        ("<sip:app@192.0.2.1:5060>", "<sip:edge.example;lr>", False),
+        ("<urn:app>", "", False),
+    ],
+)
+def test_an_app_is_direct_where_its_contact_is_its_source(
+    contact: str, path: str, direct: bool
+) -> None:
+    hops = (NameAddr.parse(path),) if path else ()
+    source = Flow(1, Door.APP, Transport.UDP, ("127.0.0.1", 1), ("192.0.2.1", 5060))
+    one = Binding(1, InstanceId("1" * 32), source, NameAddr.parse(contact), 100.0, hops)
+    assert one.is_direct is direct
 
 
 STEPS = st.lists(st.tuples(st.sampled_from("buc"), st.integers(1, 4), st.integers(1, 3)))

@@ -1,8 +1,14 @@
 """The relay as the API and the composition root see it."""
 
 import asyncio
+from dataclasses import replace
+
+import pytest
 
 from sipis.model import CallState, PushEvent
+from sipis.sip.flow import Door, Transport
+from sipis.sip.limits import LARGEST_REQUEST
+from sipis.transport.targets import Target
 from tests.support.relay import House, turns
 
 
@@ -112,3 +118,26 @@ async def test_old_calls_and_messages_are_erased_in_passing(house: House) -> Non
         lambda conn: conn.execute("SELECT count(*) FROM calls").fetchone()[0]
     )
     assert count == 0
+
+
+@pytest.mark.parametrize(("contact", "direct"), [(None, True), ("<sip:app@10.0.0.7:5060>", False)])
+async def test_only_an_app_without_nat_may_be_connected_to(
+    house: House, contact: str | None, direct: bool
+) -> None:
+    phone = await house.enable()
+    handset = await house.handset(phone.n)
+    assert (await handset.register(contact=contact)).status == 200
+    target = Target(Transport.UDP, *handset.address)
+    flow = await house.endpoint.flow_to(target, door=Door.APP)
+    assert house.relay.connectable(flow) is direct
+    assert house.relay.connectable(replace(flow, door=Door.PROVIDER))
+
+
+async def test_a_large_call_reaches_an_app_that_has_no_tcp(house: House) -> None:
+    phone = await house.enable()
+    handset, caller = await house.handset(phone.n), await house.caller()
+    await handset.register()
+    caller.invite(phone.contact, headers=[("Subject", "x" * LARGEST_REQUEST)])
+    invite = await handset.asked("INVITE")
+    assert invite.via.transport == "UDP"
+    assert len(invite.to_bytes()) > LARGEST_REQUEST
