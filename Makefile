@@ -1,10 +1,11 @@
 # Each target sets up what it needs: a virtual environment, the locked packages and, for tests and
-# benches when run as root on Debian, the SIP peers.
+# benches when run as root on Debian, the SIP peers. JsSIP comes through npm, as locked.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
-PEERS  := kamailio kamailio-tls-modules sip-tester baresip chromium sipvicious
+WEBRTC := tests/interop/webrtc
+JSSIP  := $(WEBRTC)/node_modules/.ready
 
 .PHONY: demo audit-demo run test check coverage fuzz bench docs lock format clean
 
@@ -17,7 +18,7 @@ audit-demo: $(READY)
 run: $(READY)
 	@$(BIN)/sipis serve
 
-test: $(READY) peers
+test: $(READY) peers $(JSSIP)
 	@$(BIN)/pytest -n auto $(ARGS)
 
 check: $(READY)
@@ -66,15 +67,26 @@ $(READY): requirements-dev.txt pyproject.toml
 	@$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
+# Debian packages, each with the command that it brings; modules of Kamailio have packages of their own.
+PEERS   := kamailio:kamailio sip-tester:sipp baresip:baresip chromium:chromium sipvicious:svmap npm:npm
+MODULES := tls websocket
+
 .PHONY: peers
 peers:
-	@for peer in kamailio sipp baresip chromium svmap; do command -v $$peer >/dev/null || missing="$$missing $$peer"; done; \
+	@for peer in $(PEERS); do command -v $${peer#*:} >/dev/null || missing="$$missing $${peer%:*}"; done; \
+	for module in $(MODULES); do ls /usr/lib/*/kamailio/modules/$$module.so >/dev/null 2>&1 \
+	  || missing="$$missing kamailio-$$module-modules"; done; \
 	if [ -n "$$missing" ]; then \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    echo "installing SIP peers:$$missing"; \
 	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
-	      --no-install-recommends $(PEERS) >/dev/null; \
+	      --no-install-recommends $$missing >/dev/null; \
 	  else echo "SIP peers missing:$$missing (their tests will be skipped)"; fi; fi
 
+$(JSSIP): $(WEBRTC)/package-lock.json | peers
+	@if command -v npm >/dev/null \
+	  && (cd $(WEBRTC) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null); \
+	then touch $@; else echo "JsSIP cannot be installed (its tests will be skipped)"; fi
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(WEBRTC)/node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

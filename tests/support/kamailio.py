@@ -5,10 +5,11 @@ import subprocess
 from pathlib import Path
 
 from sipis.sip.flow import Transport
-from tests.support.processes import Program, free_port_pair, require, wait_until
+from tests.support.processes import Program, free_port_pair, lacking, require, wait_until
 
 CONFIG = Path(__file__).with_name("kamailio.cfg")
 DOMAIN = "provider.example"
+LIBRARIES = Path("/usr/lib")
 
 
 class Kamailio:
@@ -23,6 +24,8 @@ class Kamailio:
         **switches: str,
     ) -> None:
         program = require("kamailio")
+        if "WITH_WEBSOCKET" in switches:
+            require_module("websocket")
         self.port = free_port_pair()
         self.tls_port = free_port_pair()
         self._control = folder / "control.sock"
@@ -76,3 +79,9 @@ class Kamailio:
             capture_output=True, text=True, timeout=10, check=False,
         )  # fmt: skip
         return done.stdout
+
+
+def require_module(name: str) -> None:
+    """Some modules are in Debian packages of their own."""
+    if not any(LIBRARIES.glob(f"*/kamailio/modules/{name}.so")):
+        lacking(f"the SIP peer kamailio has no module {name}")

@@ -9,7 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import pytest
 
@@ -19,13 +19,14 @@ PATIENCE = 20.0
 
 def require(program: str) -> str:
     """The path of a peer; in CI its absence fails the test, elsewhere it skips it."""
-    path = shutil.which(program)
-    if path is None:
-        missing = f"the SIP peer {program} is not installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(missing)
-        pytest.skip(missing)
-    return path
+    return shutil.which(program) or lacking(f"the SIP peer {program} is not installed")
+
+
+def lacking(what: str) -> NoReturn:
+    """Something that a test needs is not there: fails the test in CI, elsewhere skips it."""
+    if os.environ.get("CI") == "true":
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
