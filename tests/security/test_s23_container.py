@@ -1,9 +1,14 @@
 """S23: the image runs without root, writes into its volumes alone, and holds no secret."""
 
 import re
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.support.container import USER, Contained, image_volumes, require_container_means
+from tests.support.server import APP
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
@@ -61,3 +66,58 @@ def test_freed_memory_is_overwritten() -> None:
 def test_nothing_private_is_copied_into_the_build() -> None:
     copied = {word for line in instructions("COPY", DOCKERFILE) for word in line.split()[:-1]}
     assert copied.isdisjoint({".", "./", "data", ".env"})
+
+
+class TestRegime:
+    """The server as the image runs it, hardened further as operators are told to."""
+
+    @pytest.fixture
+    def server(self, tmp_path: Path) -> Iterator[Contained]:
+        require_container_means()
+        epoch = f"{image_volumes()[1]}/epoch"
+        server = Contained(
+            tmp_path / "container", apps={APP: {"trial": True}}, keys={"epoch": epoch}
+        )
+        server.start()
+        yield server
+        server.stop()
+
+    def test_it_serves_without_root_capabilities_or_a_writable_root(
+        self, server: Contained
+    ) -> None:
+        status = server.status()
+        assert {*status["Uid"].split(), *status["Gid"].split()} == {str(USER)}
+        assert {int(status[it], 16) for it in ("CapPrm", "CapEff", "CapBnd", "CapAmb")} == {0}
+        assert status["NoNewPrivs"] == "1"
+        assert server.writable_mounts() == set(image_volumes())
+
+    def test_an_account_lives_and_dies_in_it_and_the_end_is_orderly(
+        self, server: Contained
+    ) -> None:
+        account = {"aor": "sip:alice@127.0.0.1:5999", "password": "secret-of-the-container"}
+        target = {"provider": "fcm", "kind": "token", "token": "a-token"}
+        made = server.call(
+            "POST", "/v1/instances", {"app_id": APP, "account": account, "targets": [target]}
+        )
+        assert made.status == 201, made.body
+        secret, path = str(made.body["secret"]), f"/v1/instances/{made.body['instance']}"
+        assert server.call("GET", path, bearer=secret).status == 200
+        assert server.call("DELETE", path, bearer=secret).status == 200
+        assert server.files_with("secret-of-the-container") == []
+        assert (server.in_epoch / "epoch").stat().st_uid == USER
+        assert server.program is not None
+        server.program.signal(signal.SIGTERM)
+        assert server.program.wait() == 0
+
+    def test_the_health_check_of_the_image_tells_a_server_that_serves_from_none(
+        self, server: Contained
+    ) -> None:
+        assert server.run("health").returncode == 0
+        server.stop()
+        assert server.run("health").returncode != 0
+
+    def test_freed_memory_is_overwritten_in_it(self, server: Contained) -> None:
+        assert server.program is not None
+        first = server.program.output().splitlines()[0]
+        assert "process hardened" in first
+        assert "freed memory" not in first

@@ -73,13 +73,15 @@ class Server:
         self.config.write_text(to_toml(merged(self._defaults(), sections)))
         self.program: Program | None = None
 
+    def command(self, *words: str) -> list[str]:
+        """What an operator types."""
+        return [sys.executable, "-m", "sipis", *words, "--config", str(self.config)]
+
     def start(self, patience: float = 20.0) -> float:
         """Start it and wait until it is ready; returns the seconds that took."""
         began = time.monotonic()
-        self.program = Program(
-            [sys.executable, "-m", "sipis", "serve", "--config", str(self.config)],
-            self.folder, {"PYTHONPATH": os.getcwd()}, name="sipis",
-        )  # fmt: skip
+        environment = {"PYTHONPATH": os.getcwd()}
+        self.program = Program(self.command("serve"), self.folder, environment, name="sipis")
         wait_until(self._is_ready, "sipis to be ready", patience)
         return time.monotonic() - began
 
