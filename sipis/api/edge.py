@@ -34,8 +34,6 @@ def edge(limit: RateLimit, metrics: Metrics) -> Middleware:
         answer = await _answer(request, handler, limit)
         operation = request.match_info.route.name or "none"
         metrics.count("api_requests_total", operation=operation, status=str(answer.status))
-        answer.headers["Cache-Control"] = "no-store"
-        answer.headers["Server"] = "sipis"
         return answer
 
     return guard

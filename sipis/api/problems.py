@@ -22,6 +22,7 @@ class ProblemKind:
     title: str
 
 
+INVALID_REQUEST: Final = ProblemKind("invalid-request", 400, "The request is not HTTP")
 INVALID_JSON: Final = ProblemKind("invalid-json", 400, "The body is not JSON")
 INVALID_FIELD: Final = ProblemKind("invalid-field", 422, "A field has a value that cannot be used")
 UNKNOWN_FIELD: Final = ProblemKind("unknown-field", 422, "The body has a key that is not known")
@@ -43,9 +44,9 @@ UNAVAILABLE: Final = ProblemKind("unavailable", 503, "The server cannot do this 
 INTERNAL: Final = ProblemKind("internal", 500, "The server failed; the fault is ours")
 
 KINDS: Final = (
-    INVALID_JSON, INVALID_FIELD, UNKNOWN_FIELD, REFUSED_ADDRESS, PUSH_NOT_CONFIGURED, TOO_LARGE,
-    TOO_SLOW, UNSUPPORTED_MEDIA, UNAUTHORIZED, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, TOO_MANY,
-    UNAVAILABLE, INTERNAL,
+    INVALID_REQUEST, INVALID_JSON, INVALID_FIELD, UNKNOWN_FIELD, REFUSED_ADDRESS,
+    PUSH_NOT_CONFIGURED, TOO_LARGE, TOO_SLOW, UNSUPPORTED_MEDIA, UNAUTHORIZED, NOT_FOUND,
+    METHOD_NOT_ALLOWED, CONFLICT, TOO_MANY, UNAVAILABLE, INTERNAL,
 )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Final
 from aiohttp import web
 
 from sipis.api.admin import token_guard
+from sipis.api.connection import Connection, marking
 from sipis.api.edge import edge
 from sipis.api.keys import KeyFile
 from sipis.api.limits import RateLimit
@@ -75,13 +76,10 @@ class HttpListener:
     ) -> None:
         self._rinse = Rinse()
         app.middlewares.insert(0, rinsing(self._rinse))
+        app.on_response_prepare.append(marking)
         proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
-        self._runner = web.AppRunner(
-            app,
-            access_log=None,
-            keepalive_timeout=PROXY_PATIENCE if proxied else PATIENCE,
-            lingering_time=LINGERING,
-        )
+        self._patience = PROXY_PATIENCE if proxied else PATIENCE
+        self._runner = web.AppRunner(app)
         self._server: asyncio.Server | None = None
         self._settings = settings
         self._section = section
@@ -133,7 +131,13 @@ class HttpListener:
         http = self._runner.server
         if http is None or len(http.connections) >= MOST_CONNECTIONS:
             return _TurnedAway()
-        return http()
+        return Connection(
+            http,
+            loop=asyncio.get_running_loop(),
+            access_log=None,  # type: ignore[arg-type]
+            keepalive_timeout=self._patience,
+            lingering_time=LINGERING,
+        )
 
 
 class _TurnedAway(asyncio.Protocol):

@@ -1,9 +1,11 @@
 """Structured logs: one JSON object a line, made of an allow-list of fields.
 
 Refuses fields that it does not know: a name, number, token, address or password cannot be logged
-by mistake because its field is dropped, and control characters never leave unescaped.
+by mistake because its field is dropped, and control characters never leave unescaped. Of what
+libraries log, only that they did is told: their texts name peers and quote what these sent.
 """
 
+import logging
 import sys
 from typing import Final, TextIO
 
@@ -55,6 +57,21 @@ def set_up(settings: LogSettings, output: TextIO | None = None) -> None:
         logger_factory=structlog.PrintLoggerFactory(output or sys.stderr),
         cache_logger_on_first_use=False,
     )
+    root = logging.getLogger()
+    if not any(isinstance(handler, _Libraries) for handler in root.handlers):
+        root.addHandler(_Libraries(logging.WARNING))
+
+
+class _Libraries(logging.Handler):
+    """Tells which library logged, how bad it was, and the type of the error if there was one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line of ours in place of the record."""
+        error = record.exc_info[0] if record.exc_info else None
+        structlog.get_logger("libraries").log(
+            record.levelno, "library", logger=record.name, error=error.__name__ if error else "",
+            where=f"{record.module}:{record.lineno}",
+        )  # fmt: skip
 
 
 def _short(value: object) -> object:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 
 import pytest
@@ -46,3 +47,26 @@ def test_the_console_form_is_for_people() -> None:
     structlog.get_logger().warning("started", port=5060)
     structlog.reset_defaults()
     assert "port=5060" in stream.getvalue()
+
+
+def test_what_libraries_log_is_told_without_its_text(output: io.StringIO) -> None:
+    try:
+        raise ConnectionResetError("secret of 192.0.2.1")
+    except ConnectionResetError:
+        logging.getLogger("some.library").exception("failed for %s", "sip:carol@example.com")
+    line = json.loads(output.getvalue())
+    assert (line["event"], line["level"]) == ("library", "error")
+    assert (line["logger"], line["error"]) == ("some.library", "ConnectionResetError")
+    assert "carol" not in output.getvalue()
+    assert "192.0.2.1" not in output.getvalue()
+
+
+def test_what_libraries_say_by_the_way_is_not_logged(output: io.StringIO) -> None:
+    logging.getLogger("some.library").info("hello")
+    assert output.getvalue() == ""
+
+
+def test_setting_up_twice_tells_once(output: io.StringIO) -> None:
+    set_up(LogSettings(), output)
+    logging.getLogger("some.library").warning("hello")
+    assert len(output.getvalue().splitlines()) == 1
