@@ -91,7 +91,7 @@ def place_of(account: Account) -> Place:
 
 def contact_uri(identity: Identity, host: str, port: int, transport: Transport) -> str:
     """Our Contact URI; `line` carries the token again for registrars that replace the user."""
-    via = "" if transport is Transport.UDP else f";transport={transport.value}"
+    via = "" if transport is Transport.UDP else f";transport={transport.uri_token}"
     return f"sip:{identity.token}@{format_hostport(host, port)}{via};line={identity.token}"
 
 

@@ -42,7 +42,7 @@ class Tools:
         """A Contact value under which the peer of a flow reaches us."""
         host, port = self.sip.contact_address(flow)
         transport = flow.transport
-        suffix = "" if transport is Transport.UDP else f";transport={transport.value}"
+        suffix = "" if transport is Transport.UDP else f";transport={transport.uri_token}"
         return f"<sip:{user}@{format_hostport(host, port)}{suffix}>"
 
     def reply(

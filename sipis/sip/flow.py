@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class Transport(StrEnum):
-    """How SIP travels; the value is that of a URI's `transport` parameter (RFC 3261, RFC 7118)."""
+    """How SIP travels; the value is its name in settings and in the URIs that we take."""
 
     UDP = "udp"
     TCP = "tcp"
@@ -31,6 +31,11 @@ class Transport(StrEnum):
     def via_token(self) -> str:
         """The name in a Via header: `UDP`, `WSS`."""
         return self.value.upper()
+
+    @property
+    def uri_token(self) -> str:
+        """The value of `transport` in our URIs; WSS has none of its own (RFC 7118 5.2)."""
+        return "ws" if self is Transport.WSS else self.value
 
     @property
     def default_port(self) -> int:

@@ -105,7 +105,9 @@ def test_a_page_is_woken_for_a_webrtc_call_and_both_hear_each_other(
     transport: Transport, carol: WebPhone, call_sleeper: CallSleeper
 ) -> None:
     bob, page = call_sleeper(f"bob-in-a-browser-{transport}", transport)
-    assert page.seen("invited")["offer"] == carol.seen("sending")["offer"]
+    invited = page.seen("invited")
+    assert invited["offer"] == carol.seen("sending")["offer"]
+    assert str(invited["contact"]).endswith(";transport=ws>")
 
     page.do("answer")
     talk(carol, page)

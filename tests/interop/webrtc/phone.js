@@ -31,7 +31,8 @@ function take({ session: begun, originator, request }) {
   session.on("failed", (said) => note("failed", { status: said.message?.status_code ?? 0 }));
   session.on("ended", (said) => note(`ended by ${said.originator}`));
   if (originator === "remote") {
-    note("invited", { uuid: request.getHeader("X-Push-Call-ID"), offer: request.body });
+    const [uuid, contact] = ["X-Push-Call-ID", "Contact"].map((name) => request.getHeader(name));
+    note("invited", { uuid, contact, offer: request.body });
   }
 }
 

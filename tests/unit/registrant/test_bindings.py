@@ -127,6 +127,10 @@ def test_an_ipv6_contact_has_brackets() -> None:
     assert "@[2001:db8::1]:5060" in contact_uri(ME, "2001:db8::1", 5060, Transport.UDP)
 
 
+def test_secure_websocket_is_a_websocket_in_a_contact() -> None:
+    assert ";transport=ws;" in contact_uri(ME, "192.0.2.1", 443, Transport.WSS)
+
+
 def test_a_new_address_removes_the_old_contact_in_the_same_request() -> None:
     old = contact_uri(ME, "198.51.100.9", 5060, Transport.UDP)
     new, gone = register(old_contact=old).contacts

@@ -21,19 +21,20 @@ def test_tls_and_secure_websocket_are_encrypted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("transport", "token", "port"),
+    ("transport", "in_via", "in_uri", "port"),
     [
-        (Transport.UDP, "UDP", 5060),
-        (Transport.TCP, "TCP", 5060),
-        (Transport.TLS, "TLS", 5061),
-        (Transport.WS, "WS", 80),
-        (Transport.WSS, "WSS", 443),
+        (Transport.UDP, "UDP", "udp", 5060),
+        (Transport.TCP, "TCP", "tcp", 5060),
+        (Transport.TLS, "TLS", "tls", 5061),
+        (Transport.WS, "WS", "ws", 80),
+        (Transport.WSS, "WSS", "ws", 443),
     ],
 )
-def test_each_transport_has_its_via_token_and_default_port(
-    transport: Transport, token: str, port: int
+def test_each_transport_has_its_tokens_and_its_default_port(
+    transport: Transport, in_via: str, in_uri: str, port: int
 ) -> None:
-    assert (transport.via_token, transport.default_port) == (token, port)
+    assert (transport.via_token, transport.uri_token) == (in_via, in_uri)
+    assert transport.default_port == port
 
 
 def test_a_flow_is_a_dictionary_key_made_of_all_its_fields() -> None:
