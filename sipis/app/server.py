@@ -86,15 +86,19 @@ class Server:
         return self._admin.port
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Take no new calls and let the ringing ones end, unless somebody hurries."""
+        """Take no new calls, let the ringing ones end and farewells be said, unless hurried."""
         _log.info("draining")
         self.health.drain()
         async with asyncio.TaskGroup() as group:
-            drained = group.create_task(self._relay.drain())
+            drained = group.create_task(self._drain_rooms())
             hurried = group.create_task(hurry.wait())
             await asyncio.wait({drained, hurried}, return_when=asyncio.FIRST_COMPLETED)
             drained.cancel()
             hurried.cancel()
+
+    async def _drain_rooms(self) -> None:
+        await self._relay.drain()
+        await self._registrant.drain()
 
     async def _start(self) -> None:
         self.health.await_part("rooms")

@@ -87,6 +87,10 @@ class Registrant:
         """Work until stop() or cancellation; a restart begins with what the last process left."""
         await self._supervisor.run()
 
+    async def drain(self) -> None:
+        """Wait for the last REGISTERs of instances that are gone: seconds at most."""
+        await self._farewells.all_said()
+
     async def stop(self) -> None:
         """Forget what is under way and write down what is known; bindings stay as they are."""
         self._exchanges.abort_all()

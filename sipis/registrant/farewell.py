@@ -7,6 +7,7 @@ itself. Refuses `Contact: *`, refuses to wait, and refuses the mode `takeover`, 
 the registrar is the app's own.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -83,6 +84,12 @@ class Farewells:
         self._supervisor = supervisor
         self._metrics = metrics
         self._pending: set[Farewell] = set()
+        self._all_said = asyncio.Event()
+        self._all_said.set()
+
+    async def all_said(self) -> None:
+        """Wait until none is pending: each ends within DEADLINE seconds of its writing."""
+        await self._all_said.wait()
 
     @property
     def room(self) -> int:
@@ -105,6 +112,7 @@ class Farewells:
             farewell = self._write(*_after(row, under_way))
             if farewell is not None:
                 self._pending.add(farewell)
+                self._all_said.clear()
                 farewell.alarm = self._alarm(farewell)
                 written.append(farewell)
         return written
@@ -232,6 +240,8 @@ class Farewells:
         if farewell in self._pending:
             self._pending.discard(farewell)
             self._metrics.count("farewells_total", outcome=outcome)
+        if not self._pending:
+            self._all_said.set()
 
     def _now(self) -> float:
         return self._rooms.clock.wall()

@@ -1,5 +1,7 @@
 """The last REGISTER: written before the key dies, sent after, never more than that."""
 
+import asyncio
+
 from sipis.model import Account, InstanceState, Mode
 from sipis.registrant.farewell import DEADLINE, MOST_PENDING
 from sipis.store import instances, lookup
@@ -106,6 +108,22 @@ async def test_d21_a_farewell_that_is_never_sent_is_forgotten_as_well(stage: Sta
     stage.registrant.send_farewells([farewell])
     await stage.settle()
     assert len(stage.registrar.bindings) == 1
+
+
+async def test_a_server_that_stops_waits_for_the_last_word_but_no_longer_than_it_is_kept(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    await stage.registered(n)
+    await asyncio.wait_for(stage.registrant.drain(), 10)  # nothing was written: no wait
+    stage.registrar.script = [silence] * 9
+    stage.registrant.send_farewells(await stage.registrant.prepare_farewells([n]))
+    async with asyncio.TaskGroup() as group:
+        drained = group.create_task(stage.registrant.drain())
+        await stage.clock.advance(DEADLINE - 1)
+        assert not drained.done()
+        await stage.clock.advance(2)
+    assert count(stage, "dropped") == 1
 
 
 async def moved(stage: Stage, n: int) -> None:
