@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Callable, Iterable
+from typing import Self
 
 from sipis.app.server import Server
 from sipis.sip.flow import Door, Transport
@@ -67,7 +68,7 @@ class Raw:
         self._socket.settimeout(0)
         self.port = int(self._socket.getsockname()[1])
 
-    def __enter__(self) -> "Raw":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
