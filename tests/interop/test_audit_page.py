@@ -1,32 +1,24 @@
 """The auditor's page in Chromium, as a person sees it."""
 
-import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.chromium import FLAGS
+from tests.support.processes import require
 from tests.support.server import ADMIN_TOKEN, APP, Server
 
 pytestmark = [pytest.mark.interop, pytest.mark.timeout(60)]
 
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--hide-scrollbars", "--window-size=1100,1700", "--timeout=10000",
-)  # fmt: skip
+DRAWN = ("--hide-scrollbars", "--window-size=1100,1700", "--timeout=10000")
 
 
 @pytest.fixture(scope="module")
 def chromium() -> str:
-    found = shutil.which("chromium")
-    if found is None and os.environ.get("CI") != "true":
-        pytest.skip("chromium is not installed")
-    assert found is not None, "chromium is missing"
-    return found
+    return require("chromium")
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +46,7 @@ def receipt(server: Server) -> str:
 def browse(chromium: str, folder: Path, url: str, *more: str) -> str:
     """What the browser makes of a page, after it has applied the page's own policy."""
     done = subprocess.run(
-        [chromium, *FLAGS, f"--user-data-dir={folder / 'profile'}", *more, url],
+        [chromium, *FLAGS, *DRAWN, f"--user-data-dir={folder / 'profile'}", *more, url],
         capture_output=True, text=True, check=True, timeout=50,
     )  # fmt: skip
     return done.stdout

@@ -134,6 +134,19 @@ def test_both_pages_hold_the_call_and_the_woken_one_hangs_up(
     carol.seen("ended by remote")
 
 
+def test_a_page_that_lost_its_connection_learns_of_the_end_once_it_is_back(
+    carol: WebPhone, call_sleeper: CallSleeper
+) -> None:
+    _, page = call_sleeper("bob-in-a-tunnel")
+    page.do("answer")
+    talk(carol, page)
+
+    page.do("lose")
+    carol.do("hangUp")
+
+    page.seen("ended by remote")
+
+
 @pytest.mark.parametrize(("said", "heard", "fate"), [(603, 486, "declined"), (480, 480, "missed")])
 def test_a_page_that_declines_is_heard_by_the_caller(
     said: int, heard: int, fate: str, carol: WebPhone, call_sleeper: CallSleeper

@@ -5,6 +5,7 @@ import JsSIP from "jssip";
 const MEDIA = { mediaConstraints: { audio: true, video: false }, pcConfig: { iceServers: [] } };
 
 const events = new Map();
+let socket = null;
 let agent = null;
 let session = null;
 
@@ -38,7 +39,8 @@ function take({ session: begun, originator, request }) {
 
 window.phone = {
   start(url, account) {
-    agent = new JsSIP.UA({ sockets: [new JsSIP.WebSocketInterface(url)], ...account });
+    socket = new JsSIP.WebSocketInterface(url);
+    agent = new JsSIP.UA({ sockets: [socket], connection_recovery_min_interval: 1, ...account });
     agent.on("registered", () => note("registered"));
     agent.on("registrationFailed", ({ cause }) => note("registrationFailed", { cause }));
     agent.on("newRTCSession", take);
@@ -49,6 +51,11 @@ window.phone = {
   decline(status) { session.terminate({ status_code: status }); },
   hold() { return new Promise((done) => { session.hold({}, done); }); },
   unhold() { return new Promise((done) => { session.unhold({}, done); }); },
+  lose() {
+    const lost = new Promise((done) => { agent.on("disconnected", () => done()); });
+    socket._ws.close();
+    return lost;
+  },
   hangUp() { session.terminate(); },
   seen(name) { return event(name).seen; },
   settled() { return session.status === session.C.STATUS_CONFIRMED; },
