@@ -96,7 +96,7 @@ def _facts(summary: Summary, latest: Checkpoint | None) -> Iterable[str]:
 
 def _canary(summary: Summary) -> str:
     passed, failed = summary.canary, summary.canary_failed
-    if failed and (passed is None or failed.minute >= passed.minute):
+    if failed and (passed is None or failed.seq > passed.seq):
         return _fact("failed", f"canary: {failed.value} traces, {failed.minute}", holds=False)
     if passed is None:
         return _fact("none", "canary planted so far")

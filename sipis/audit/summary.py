@@ -26,10 +26,11 @@ class Day:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """The newest leaf of a kind: its minute, and the number that matters in it."""
+    """The newest leaf of a kind: its minute, the number that matters in it, and its own."""
 
     minute: str
     value: int = 0
+    seq: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,4 +86,4 @@ def _newest(conn: sqlite3.Connection, kind: Kind, field: str = "") -> Event | No
     if line is None:
         return None
     leaf = json.loads(line)
-    return Event(leaf["minute"], leaf.get(field, 0))
+    return Event(leaf["minute"], leaf.get(field, 0), leaf["seq"])

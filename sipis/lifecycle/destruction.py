@@ -119,7 +119,8 @@ class Destruction:
         self._ending |= ns
         try:
             words = _LastWords() if silently else await self._prepare(doomed, reason)
-            return await self._end(doomed, reason, words)
+            async with self._means.locks.holding_all(ns):  # nobody seals them anew meanwhile
+                return await self._end(await self._as_they_are(doomed), reason, words)
         finally:
             self._ending -= ns
 
@@ -145,6 +146,18 @@ class Destruction:
             self._means.metrics.count("instances_destroyed_total", len(erased), reason=reason.value)
         self._speak(words)
         return deleted
+
+    async def _as_they_are(self, doomed: Sequence[Doomed]) -> Sequence[Doomed]:
+        """With the slots that they have now: one may have been sealed anew since it was read."""
+        moved = sorted(one.n for one in doomed if not self._means.vault.holds(one))
+        if not moved:
+            return doomed
+        try:
+            found = await self._means.store.read(slots.holders_of, moved)
+        except StoreError:
+            return doomed
+        now = {one.n: one for one in found}
+        return [now.get(one.n, one) for one in doomed]
 
     async def _destroy_keys(self, doomed: Sequence[Doomed]) -> None:
         """Destroy the keys; when the disk refuses, these instances register on until it does."""

@@ -50,6 +50,11 @@ def holders(conn: sqlite3.Connection, *, after: int, limit: int) -> list[SlotHol
     return _holders(conn, "n > ? ORDER BY n LIMIT ?", (after, limit))
 
 
+def holders_of(conn: sqlite3.Connection, ns: Sequence[int]) -> list[SlotHolder]:
+    """The instances with these numbers that there are."""
+    return [holder for n in ns for holder in _holders(conn, "n = ?", (n,))]
+
+
 def expired_holders(conn: sqlite3.Connection, now: float, limit: int) -> list[SlotHolder]:
     """The instances whose time is over, longest first."""
     return _holders(conn, "expires_at <= ? ORDER BY expires_at LIMIT ?", (to_ms(now), limit))
@@ -63,7 +68,7 @@ def destroyed(conn: sqlite3.Connection, slots: Sequence[OwedSlot]) -> None:
     )
 
 
-def _holders(conn: sqlite3.Connection, condition: str, values: tuple[int, int]) -> list[SlotHolder]:
+def _holders(conn: sqlite3.Connection, condition: str, values: tuple[int, ...]) -> list[SlotHolder]:
     rows = conn.execute(f"SELECT n, id, slot, commitment FROM instances WHERE {condition}", values)
     return [
         SlotHolder(

@@ -1,7 +1,9 @@
 """The log of a whole server: what apps are given, what auditors take away, what it never holds."""
 
 import asyncio
+import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from aiohttp import ClientSession, encode_basic_auth
 
 from sipis.app.server import Server
+from sipis.audit import chronicle
 from sipis.audit.verifier.export import verify_log
 from sipis.audit.verifier.forms import Key, read_checkpoints, read_keys
 from sipis.audit.verifier.receipt import commitment_of, verify_receipt
@@ -150,6 +153,85 @@ async def test_l7_l8_the_log_holds_nobody(town: Town, auditor: Auditor) -> None:
     instance, secret = str(phone.instance["instance"]), str(phone.instance["secret"])
     known = ["marker-user", "127.0.0.1", "sip:", instance, secret, phone.push_token]
     assert [it for it in known if it in text] == []
+
+
+async def test_l8_nothing_that_the_server_keeps_ties_a_leaf_to_an_instance(
+    town: Town, auditor: Auditor
+) -> None:
+    """With its salt each leaf is found; the salt lies nowhere, and without it no id leads there."""
+    phones = [await town.asleep(f"user{i}") for i in range(5)]
+    ids = [str(phone.instance["instance"]) for phone in phones]
+    salts = [opening_of(phone)["salt"] for phone in phones]
+    for phone in phones[:3]:
+        await forget(phone)
+    leaves = [json.loads(line) for line in await auditor.lines()]
+    told = {leaf["c"] for leaf in leaves if "c" in leaf}
+    assert {commitment_of(*one) for one in zip(ids, salts, strict=True)} <= told
+    kept = b"".join(it.read_bytes() for it in (town.folder / "server").rglob("*") if it.is_file())
+    assert [it for it in salts if it.encode() in kept or bytes.fromhex(it) in kept] == []
+    known = [b"", bytes(32), *(bytes.fromhex(it) for it in told)]
+    guesses = {
+        hashlib.sha256(prefix + salt + form).hexdigest()
+        for one in ids
+        for form in (one.encode(), bytes.fromhex(one))
+        for salt in known
+        for prefix in (b"", b"instance")
+    }
+    assert not told & guesses
+
+
+@pytest.fixture
+def quick_canary(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It settles at once, and looks for traces in temporary files of its own."""
+    monkeypatch.setattr("sipis.lifecycle.canary.SETTLED", 0.0)
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+
+
+@pytest.mark.usefixtures("quick_canary")
+async def test_l1_a_roll_a_census_and_a_canary_are_one_leaf_each(
+    town: Town, auditor: Auditor
+) -> None:
+    server = auditor.server
+    await town.asleep()
+    await server._notary.work()
+    before = Counter(json.loads(line)["type"] for line in await auditor.lines())
+    await server._roller._roll()
+    await server._ground.store.write(chronicle.census, server._clock.wall())
+    assert await server._canary.inspect() is not None
+    after = Counter(json.loads(line)["type"] for line in await auditor.lines())
+    lived = {"create": 1, "destroyed": 1, "canary_ok": 1}
+    assert after - before == Counter({"epoch_rolled": 1, "census": 1, **lived})
+    assert (await auditor.leaves("destroyed"))[-1]["reason"] == "canary"
+    report = await auditor.report()
+    assert (report.live, report.findings) == (1, [])
+    assert (await auditor.leaves("census"))[-1]["count"] == 1
+
+
+@pytest.mark.usefixtures("quick_canary")
+async def test_l10_forced_residue_fails_the_canary_and_degrades_the_server(
+    town: Town, auditor: Auditor
+) -> None:
+    server, forgotten = auditor.server, town.folder / "server" / "forgotten"
+    original = server._canary.plant
+
+    async def careless(marker: str, life: float = 600.0) -> object:
+        forgotten.write_text(marker)
+        return await original(marker, life)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server._canary, "plant", careless)
+        await server._canary.inspect()
+    (leaf,) = await auditor.leaves("canary_fail")
+    assert leaf["count"] == 1
+    ready = json.loads(await auditor.admin("/readyz"))
+    assert (ready["status"], "canary" in ready["troubles"]) == ("degraded", True)
+    assert "canary: 1 traces" in await auditor.browse("/audit")
+    assert "canary left 1 traces" in "".join((await auditor.report()).findings)
+    forgotten.unlink()
+    await server._canary.inspect()
+    assert json.loads(await auditor.admin("/readyz"))["status"] == "ready"
+    assert "last canary" in await auditor.browse("/audit")
 
 
 async def test_l11_without_its_key_the_server_deletes_and_signs_later(

@@ -1,6 +1,7 @@
 """Keys over the life of a whole server: when they die, and what a start makes of lost ones."""
 
 import asyncio
+import json
 import os
 import shutil
 import sqlite3
@@ -95,6 +96,33 @@ async def test_d5_the_key_is_overwritten_before_the_answer_leaves(
     monkeypatch.setattr(server(town)._lifecycle, "disable", disabled)
     assert (await phone.here("DELETE")).status == 200
     assert seen == [bytes(CELL)]
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3, 5, 8, 13, 21, 34, 55])
+async def test_d17_a_client_that_hangs_up_during_its_delete_leaves_no_live_credential(
+    town: Town, monkeypatch: pytest.MonkeyPatch, turns: int
+) -> None:
+    phone = await town.asleep()
+    row, begun = await row_of(town, phone), asyncio.Event()
+    original = server(town)._lifecycle.disable
+
+    async def noted(*args: object) -> object:
+        begun.set()
+        return await original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(server(town)._lifecycle, "disable", noted)
+    _, writer = await asyncio.open_connection("127.0.0.1", server(town).api_port)
+    writer.write(
+        f"DELETE /v1/instances/{row.id} HTTP/1.1\r\nHost: sipis\r\n"
+        f"Authorization: Bearer {phone.instance['secret']}\r\n\r\n".encode()
+    )
+    await begun.wait()
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    writer.transport.abort()
+    await gone(phone)
+    assert not vault(town).holds(row)
+    assert await server(town)._lifecycle.receipt(row.commitment) is not None
 
 
 async def test_d6_the_key_dies_where_the_row_cannot(
@@ -271,6 +299,16 @@ async def test_k5_the_operator_rotates_the_kek_of_a_stopped_server(town: Town) -
     await town.serve(keys={"kek_file": str(new)})
     assert (await phone_at(town, phone).here("GET")).status == 200
     assert vault(town).holds(await row_of(town, phone))
+    rolls = await leaves_of(town, "epoch_rolled")
+    assert [it["epoch_before"] for it in rolls[1:]] == [it["epoch_after"] for it in rolls[:-1]]
+    assert rolls[-1]["epoch_after"] - rolls[0]["epoch_before"] >= 2  # the rotation is among them
+
+
+async def leaves_of(town: Town, kind: str) -> list[dict[str, int]]:
+    lines = await server(town)._ground.store.read(
+        lambda conn: [bytes(row[0]) for row in conn.execute("SELECT line FROM log_leaves")]
+    )
+    return [leaf for leaf in map(json.loads, lines) if leaf["type"] == kind]
 
 
 async def test_a_store_that_was_never_made_is_not_made_by_a_rotation(empty_town: Town) -> None:

@@ -13,7 +13,7 @@ def summary(**changes: object) -> Summary:
         "lateness": dict.fromkeys(LATENESS_CLASSES, 0),
         "days": (Day("2027-01-15", {"disabled": 3}),),
         "epoch": Event("2027-01-15T07:59Z", 7), "rolls": 6,
-        "canary": Event("2027-01-15T07:30Z"), "canary_failed": None, "census": None,
+        "canary": Event("2027-01-15T07:30Z", 0, 5), "canary_failed": None, "census": None,
     }  # fmt: skip
     return Summary(**(values | changes))  # type: ignore[arg-type]
 
@@ -29,7 +29,7 @@ def test_it_says_whether_tables_and_log_agree() -> None:
 
 def test_a_failed_canary_is_never_hidden_by_an_older_clean_one() -> None:
     assert "clean" in shown()
-    failed = shown(canary_failed=Event("2027-01-15T07:45Z", 3))
+    failed = shown(canary_failed=Event("2027-01-15T07:45Z", 3, 6))
     assert "3 traces" in failed
     assert "clean" not in failed
 

@@ -22,9 +22,9 @@ async def test_it_counts_what_lives_what_ended_why_and_how_late(tmp_path: Path) 
     assert (seen.reasons["disabled"], seen.reasons["expired"], seen.reasons["admin"]) == (2, 2, 0)
     assert list(seen.lateness.values()) == [2, 0, 1, 0, 1]
     assert seen.days == (Day("2027-01-15", {"disabled": 1, "expired": 2}),)
-    assert seen.epoch == Event("2027-01-15T08:00Z", 5)
+    assert seen.epoch == Event("2027-01-15T08:00Z", 5, 9)
     assert (seen.rolls, seen.canary_failed) == (1, None)
-    assert seen.canary == Event("2027-01-15T08:00Z")
+    assert seen.canary == Event("2027-01-15T08:00Z", 0, 10)
     await house.store.close()
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from sipis.errors import KeyGone, StoreError
 from sipis.lifecycle import Deleted, destruction
-from sipis.model import DeletionReason, PushEvent
+from sipis.model import DeletionReason, PushEvent, PushService, PushTarget, TargetKind
 from sipis.store import erasure, gone, lookup, receipts, slots
 from tests.support.lifecycle import House
 
@@ -173,6 +173,35 @@ async def test_a_key_that_moved_while_its_row_was_being_erased_dies_as_well(
     assert renewed.slot != stale.slot
     assert not house.vault.holds(renewed)
     assert await house.store.read(slots.owed) == []
+
+
+@pytest.mark.parametrize("step", ["readmit", "destroy"])
+async def test_d5_no_key_of_a_sealing_under_way_outlives_the_answer(
+    house: House, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """Sealed anew, it has two cells for a moment: the new one without a row, or the old one."""
+    enabled = await house.enable()
+    original, reached, go = getattr(house.vault, step), asyncio.Event(), asyncio.Event()
+
+    async def slow(*args: object, **kwargs: object) -> object:
+        result = await original(*args, **kwargs) if step == "readmit" else None
+        if not reached.is_set():
+            reached.set()
+            await go.wait()
+        return result or await original(*args, **kwargs)
+
+    monkeypatch.setattr(house.vault, step, slow)
+    other = PushTarget(PushService.FCM, TargetKind.TOKEN, "another-token")
+    async with asyncio.TaskGroup() as group:
+        group.create_task(house.lifecycle.refresh(enabled.row, None, (other,)))
+        await reached.wait()
+        deleting = group.create_task(house.lifecycle.disable(enabled.row.id, enabled.secret))
+        for _ in range(50):
+            await asyncio.sleep(0)
+        asyncio.get_running_loop().call_soon(go.set)
+        assert await deleting is not None
+        cells = (house.directory / "slots").read_bytes()
+        assert bytes.fromhex(enabled.row.id) not in cells
 
 
 async def test_the_operator_deletes_without_the_secret_and_whole_apps(house: House) -> None:
