@@ -1,9 +1,12 @@
-"""What a server holds: resident memory and open files, read from /proc, and its most so far."""
+"""What a server holds: resident memory and open files, read from /proc; and what it costs."""
 
 import asyncio
 import os
+import time
 from pathlib import Path
 from typing import Final
+
+from bench.cpu import cpu_seconds
 
 EVERY: Final = 0.5
 MIB: Final = 2**20
@@ -13,7 +16,9 @@ class Gauge:
     """Watches one process; `peak` is the most resident bytes that were seen."""
 
     def __init__(self, pid: int) -> None:
+        self._pid = pid
         self._process = Path("/proc") / str(pid)
+        self._last = time.monotonic(), cpu_seconds(pid)
         self.peak = 0
 
     def memory(self) -> int:
@@ -29,6 +34,11 @@ class Gauge:
             return len(os.listdir(self._process / "fd"))
         except PermissionError:
             return None
+
+    def load(self) -> float:
+        """Share of one core that it used since the last look."""
+        (then, before), self._last = self._last, (time.monotonic(), cpu_seconds(self._pid))
+        return (self._last[1] - before) / max(self._last[0] - then, 0.001)
 
     async def watch(self) -> None:
         """Keep the peak up to date, for ever."""

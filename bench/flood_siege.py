@@ -98,7 +98,7 @@ class Siege:
             f"{seconds:5.0f} s | calls {tally.made} made, {tally.answered} answered"
             f" | INVITE to 200 p50 {p50:.0f} ms, p99 {p99:.0f} ms"
             f" | RSS {now.memory / MIB:.1f} MiB, peak {self._gauge.peak / MIB:.1f}"
-            f" | files {now.files}"
+            f" | files {now.files} | CPU {self._gauge.load():.0%} of a core"
         )
 
     def _look(self) -> Held:
