@@ -68,7 +68,7 @@ $(READY): requirements-dev.txt pyproject.toml
 	@touch $(READY)
 
 # Debian packages, each with the command that it brings; modules of Kamailio have packages of their own.
-PEERS   := kamailio:kamailio sip-tester:sipp baresip:baresip chromium:chromium sipvicious:svmap npm:npm
+PEERS   := kamailio:kamailio sip-tester:sipp baresip:baresip chromium:chromium sipvicious:svmap npm:npm dnsmasq-base:dnsmasq iproute2:ip nftables:nft
 MODULES := tls websocket
 
 .PHONY: peers

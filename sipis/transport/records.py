@@ -64,7 +64,7 @@ class Answer:
 
 
 class NameServer(Protocol):
-    """Whoever answers one question, uncached."""
+    """Whoever answers one question; what it remembers of itself is never older than its TTL."""
 
     async def ask(self, name: str, kind: str) -> Answer:
         """The records of a type (`A AAAA SRV NAPTR`); TransportError when no server answers."""
@@ -81,7 +81,7 @@ class AresNameServer:
         self._resolver: aiodns.DNSResolver | None = None
 
     async def ask(self, name: str, kind: str) -> Answer:
-        """Ask once (c-ares repeats and changes servers by itself)."""
+        """Ask once (c-ares repeats, changes servers and keeps answers for their TTL by itself)."""
         try:
             result = await self._open().query_dns(name, kind)
         except aiodns.error.DNSError as failed:

@@ -13,7 +13,7 @@ from sipis.config import Settings, parse
 from sipis.errors import TransportError
 from sipis.model import Account, InstanceId, InstanceState, Mode
 from sipis.observe.metrics import Metrics
-from sipis.registrant.dispatch import Rooms
+from sipis.registrant.dispatch import Resolver, Rooms
 from sipis.registrant.engine import Registrant
 from sipis.secret import Secret
 from sipis.sip.digest import Algorithm, check, ha1, new_challenge
@@ -331,14 +331,18 @@ async def staged(
     *,
     settings: Settings | None = None,
     port: int = 0,
+    names: Resolver | None = None,
 ) -> AsyncIterator[Stage]:
-    """A running registrant; two after another on one directory are a restart."""
+    """A running registrant; two after another on one directory are a restart.
+
+    `names` finds the registrar, instead of the stage's own resolver.
+    """
     store = InlineRunner(directory)
     vault = open_vault(directory)
     endpoint = new_endpoint(clock, port)
     resolver, told, metrics = FixedResolver([registrar.target]), Told(), Metrics()
     async with _running(endpoint):
-        rooms = Rooms(store, vault, endpoint, resolver, clock)
+        rooms = Rooms(store, vault, endpoint, names or resolver, clock)
         registrant = Registrant(
             rooms,
             settings or settings_for(),
