@@ -5,8 +5,11 @@ the next due time, a wake-up, or room at a registrar that has more due.
 """
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
 import structlog
@@ -36,6 +39,15 @@ BREATH: Final = 16
 """Attempts started in one turn of the loop: a few milliseconds, so that no call waits longer."""
 
 _log = structlog.get_logger("registrant")
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """A round: claims by registrar, registrars that may have more due, when others have."""
+
+    batches: dict[str, list[Claim]]
+    backlog: set[str]
+    next_due: float | None
 
 
 class Claims:
@@ -88,29 +100,18 @@ class Claims:
         if self._full:
             return LONGEST_NAP
         try:
-            claims = await self._rooms.store.write(
-                schedule.claim,
-                now,
-                limit=min(free, 16 * LARGEST_BATCH),
-                per_registrar=UNKNOWN_ALLOWANCE,
-                allowances=allowances,
-            )
-            self._start(exchanges, claims, allowances)
-            return await self._until_next()
+            taken = await self._rooms.store.write(_take, now, free, allowances)
         except StoreError:
             return NO_STORE_PAUSE
+        self._backlog = taken.backlog
+        for registrar, batch in taken.batches.items():
+            self._start(exchanges, registrar, batch)
+        return self._until(taken.next_due)
 
-    def _start(
-        self, exchanges: Exchanges, claims: Sequence[Claim], allowances: dict[str, int]
-    ) -> None:
-        self._backlog = {key for key, allowed in allowances.items() if allowed == 0}
-        for registrar, group in groupby(claims, key=lambda claim: claim.registrar):
-            batch = list(group)
-            self._politeness.desk(registrar).start(len(batch))
-            if len(batch) >= allowances.get(registrar, UNKNOWN_ALLOWANCE):
-                self._backlog.add(registrar)
-            if not self._supervisor.spawn("batch", self._start_batch(exchanges, batch)):
-                self._politeness.desk(registrar).finish(len(batch))
+    def _start(self, exchanges: Exchanges, registrar: str, batch: Sequence[Claim]) -> None:
+        self._politeness.desk(registrar).start(len(batch))
+        if not self._supervisor.spawn("batch", self._start_batch(exchanges, batch)):
+            self._politeness.desk(registrar).finish(len(batch))
 
     async def _start_batch(self, exchanges: Exchanges, batch: Sequence[Claim]) -> None:
         lag = self._rooms.clock.wall() - batch[0].due_at
@@ -127,10 +128,9 @@ class Claims:
             _log.error("crashed", instance=claim.id, error=type(crash).__name__, where=where(crash))
             exchanges.fail(claim)
 
-    async def _until_next(self) -> float:
+    def _until(self, due_at: float | None) -> float:
         """Seconds until something falls due, or a registrar with a backlog has room."""
         now = self._rooms.clock.wall()
-        due_at = await self._rooms.store.read(schedule.next_due, now, skip=self._backlog)
         waits = [LONGEST_NAP] if due_at is None else [LONGEST_NAP, max(due_at - now, SHORTEST_NAP)]
         desks = [self._politeness.desk(key) for key in self._backlog]
         waits += [desk.ready_in(now) for desk in desks if desk.in_flight < desk.most_in_flight]
@@ -144,3 +144,18 @@ class Claims:
             await self._woken.wait()
         finally:
             alarm.cancel()
+
+
+def _take(conn: sqlite3.Connection, now: float, free: int, allowances: Mapping[str, int]) -> _Taken:
+    """Claim what is due, and look ahead in the same transaction (a job of the store)."""
+    claims = schedule.claim(
+        conn,
+        now,
+        limit=min(free, 16 * LARGEST_BATCH),
+        per_registrar=UNKNOWN_ALLOWANCE,
+        allowances=allowances,
+    )
+    batches = {key: list(group) for key, group in groupby(claims, attrgetter("registrar"))}
+    allowed = {**dict.fromkeys(batches, UNKNOWN_ALLOWANCE), **allowances}
+    backlog = {key for key, most in allowed.items() if len(batches.get(key, ())) >= most}
+    return _Taken(batches, backlog, schedule.next_due(conn, now, skip=backlog))

@@ -9,7 +9,7 @@ the registrar is the app's own.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
@@ -252,8 +252,7 @@ def _after(row: Claim, under_way: Exchange | None) -> tuple[Claim, Trace]:
     if under_way is None:
         return row, Trace.of(row.binding)
     spent = under_way.order.claim
-    later = replace(
-        row,
+    later = row._replace(
         cseq=max(row.cseq, spent.cseq + CSEQ_PER_CLAIM),
         nonce_count=max(row.nonce_count, spent.nonce_count + CSEQ_PER_CLAIM),
     )

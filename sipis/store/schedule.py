@@ -7,11 +7,13 @@ one never hides the due rows of another and no claim reads rows that are not due
 Refuses to decide when to try again: settlements say so.
 """
 
+import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from sipis.model import InstanceId, InstanceState, Mode
 from sipis.store import agenda, records
@@ -48,8 +50,7 @@ class Binding:
     place: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A registration that is due and now ours to make; times are Unix seconds."""
 
     n: int
@@ -60,7 +61,7 @@ class Claim:
     expires_at: float
     slot: int
     version: int
-    sealed_credential: bytes = field(repr=False)
+    sealed_credential: bytes
     generation: int
     cseq: int
     """First of CSEQ_PER_CLAIM numbers."""
@@ -77,9 +78,11 @@ class Claim:
     refusals: int
     due_at: float
 
+    def __repr__(self) -> str:
+        return f"Claim(n={self.n}, cseq={self.cseq})"
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+
+class Settlement(NamedTuple):
     """What came of a claim. `n`, `generation` and `cseq` are the claim's."""
 
     n: int
@@ -108,11 +111,10 @@ _DUE_REGISTRARS: Final = """
 """
 
 _ROW: Final = f"""
-    SELECT s.n, i.id, a.name, r.key, i.mode, i.expires_at, i.slot, i.version, s.generation, s.cseq,
-      s.call_id, i.contact_token, s.nonce_count, s.granted, s.bound_until, i.first_registered_at,
-      s.failures, s.refusals, s.next_attempt_at, s.held_until,
-      {records.column(Kind.CREDENTIAL, "s.n")} AS credential,
-      {records.column(Kind.BINDING, "s.n")} AS binding
+    SELECT s.n, i.id, a.name, r.key, i.mode, i.expires_at, i.slot, i.version,
+      {records.column(Kind.CREDENTIAL, "s.n")} AS credential, s.generation, s.cseq, s.call_id,
+      i.contact_token, {records.column(Kind.BINDING, "s.n")} AS binding, s.nonce_count, s.granted,
+      s.bound_until, i.first_registered_at, s.failures, s.refusals, s.next_attempt_at, s.held_until
     FROM schedule s JOIN instances i ON i.n = s.n JOIN apps a ON a.id = i.app
     JOIN registrars r ON r.id = s.registrar
 """
@@ -121,11 +123,12 @@ _DUE: Final = f"""
     {_ROW} WHERE s.registrar = ? AND s.next_attempt_at <= ? ORDER BY s.next_attempt_at LIMIT ?
 """
 
-_TAKE: Final = """
+_TAKE: Final = f"""
     UPDATE schedule SET
-      cseq = cseq + ?, nonce_count = nonce_count + 1, last_attempt_at = ?, in_flight_until = ?,
-      next_attempt_at = ?, again = 0, state = CASE state WHEN ? THEN ? ELSE state END
-    WHERE n = ?
+      cseq = cseq + {CSEQ_PER_CLAIM}, nonce_count = nonce_count + 1,
+      last_attempt_at = ?2, in_flight_until = ?3, next_attempt_at = ?3, again = 0,
+      state = CASE state WHEN ?4 THEN ?5 ELSE state END
+    WHERE n IN (SELECT value FROM json_each(?1))
 """
 
 _NO_ALLOWANCES: Final[Mapping[str, int]] = MappingProxyType({})
@@ -152,7 +155,7 @@ def claim(
         most = min(allowances.get(key, per_registrar), limit - len(claims))
         if most > 0:
             rows = conn.execute(_DUE, (registrar["id"], to_ms(now), most)).fetchall()
-            claims += _take(conn, rows, now, in_flight_for)
+            claims += _take_fit(conn, rows, now, in_flight_for)
             _look_again(conn, registrar["id"])
         if len(claims) >= limit:
             break
@@ -173,8 +176,8 @@ def read_again(conn: sqlite3.Connection, taken: Claim) -> Claim:
     now = peek(conn, taken.n)
     if now is None or now.call_id != taken.call_id:
         return taken
-    return replace(
-        taken, slot=now.slot, version=now.version, sealed_credential=now.sealed_credential
+    return taken._replace(
+        slot=now.slot, version=now.version, sealed_credential=now.sealed_credential
     )
 
 
@@ -184,9 +187,7 @@ def seize(
     """Claim this row, due or not, held or not, whether or not an earlier claim is under way."""
     taken = peek(conn, n)
     if taken is not None:
-        until = to_ms(now + in_flight_for)
-        as_is = STATES.code(InstanceState.IDLE)
-        conn.execute(_TAKE, (CSEQ_PER_CLAIM, to_ms(now), until, until, as_is, as_is, n))
+        _take(conn, [n], now, in_flight_for, idle_becomes=InstanceState.IDLE)
     return taken
 
 
@@ -194,24 +195,26 @@ _SETTLE: Final = f"""
     UPDATE schedule SET
       in_flight_until = {NEVER}, again = 0,
       next_attempt_at = CASE
-        WHEN again = 1 THEN max(:now, held_until)
-        WHEN :next_attempt_at = {NEVER} THEN {NEVER}
-        WHEN held_until > :now THEN held_until
-        ELSE :next_attempt_at END,
-      state = :state, state_since = CASE state WHEN :state THEN state_since ELSE :now END,
-      reason = :reason, last_status = :last_status, failures = :failures, refusals = :refusals,
-      granted = :granted, bound_until = :bound_until, flow = :flow,
-      nonce_count = coalesce(:nonce_count, nonce_count),
-      registered_at = CASE WHEN :registered THEN min(registered_at, :now) ELSE {NEVER} END
-    WHERE n = :n AND generation = :generation AND cseq = :cseq
-    RETURNING registrar, next_attempt_at, registered_at
+        WHEN again = 1 THEN max(?4, held_until)
+        WHEN ?5 = {NEVER} THEN {NEVER}
+        WHEN held_until > ?4 THEN held_until
+        ELSE ?5 END,
+      state = ?6, state_since = CASE state WHEN ?6 THEN state_since ELSE ?4 END,
+      reason = ?7, last_status = ?8, failures = ?9, refusals = ?10, granted = ?11,
+      bound_until = ?12, flow = ?13, nonce_count = coalesce(?14, nonce_count),
+      registered_at = CASE WHEN ?15 THEN min(registered_at, ?4) ELSE {NEVER} END
+    WHERE n = ?1 AND generation = ?2 AND cseq = ?3
 """
 
 _SETTLE_RESTARTED: Final = f"""
     UPDATE schedule SET
-      in_flight_until = {NEVER}, again = 0, next_attempt_at = max(:now, held_until)
-    WHERE n = :n AND generation <> :generation AND cseq = :cseq AND {IN_FLIGHT}
-    RETURNING registrar, next_attempt_at
+      in_flight_until = {NEVER}, again = 0, next_attempt_at = max(?4, held_until)
+    WHERE n = ?1 AND generation <> ?2 AND cseq = ?3 AND {IN_FLIGHT}
+"""
+
+_AS_SETTLED: Final = """
+    SELECT n, registrar, next_attempt_at, registered_at FROM schedule
+    WHERE n IN (SELECT value FROM json_each(?))
 """
 
 
@@ -230,17 +233,17 @@ def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: flo
     was restarted only lets its new account begin.
     """
     counted: set[int] = set()
-    planned: list[sqlite3.Row] = []
+    restarted: list[int] = []
     for one in settlements:
         outcome = _outcome(one, now)
-        row = conn.execute(_SETTLE, outcome).fetchone()
-        if row is not None:
+        if conn.execute(_SETTLE, outcome).rowcount:
             counted.add(one.n)
-            _keep_traces(conn, one, newly=row["registered_at"] == outcome["now"], now=now)
-        else:
-            row = conn.execute(_SETTLE_RESTARTED, outcome).fetchone()
-        if row is not None:
-            planned.append(row)
+            if one.binding is not None:
+                records.put(conn, Kind.BINDING, one.n, _written_binding(one.binding))
+        elif conn.execute(_SETTLE_RESTARTED, outcome[:4]).rowcount:
+            restarted.append(one.n)
+    planned = conn.execute(_AS_SETTLED, (json.dumps([*counted, *restarted]),)).fetchall()
+    _note_first_registrations(conn, planned, now)
     agenda.note_due(conn, planned)
     earliest = min((row["next_attempt_at"] for row in planned), default=NEVER)
     return Settled(counted, to_seconds_or_none(earliest))
@@ -268,19 +271,32 @@ def binding(conn: sqlite3.Connection, n: int) -> Binding:
     return Binding() if stored is None else _read_binding(stored)
 
 
-def _take(
+def _take_fit(
     conn: sqlite3.Connection, rows: Sequence[sqlite3.Row], now: float, in_flight_for: float
-) -> Iterator[Claim]:
-    at, until = to_ms(now), to_ms(now + in_flight_for)
-    idle, registering = STATES.code(InstanceState.IDLE), STATES.code(InstanceState.REGISTERING)
+) -> list[Claim]:
+    """Take those of the due rows that may be sent for, and put the others off."""
+    at, fit = to_ms(now), []
     for row in rows:
-        unfit = row["expires_at"] <= at or row["held_until"] > at or row["credential"] is None
-        if unfit:
+        if row["expires_at"] <= at or row["held_until"] > at or row["credential"] is None:
             _put_off(conn, row, now)
-            continue
-        values = (CSEQ_PER_CLAIM, at, until, until, idle, registering, row["n"])
-        conn.execute(_TAKE, values)
-        yield _claim(row)
+        else:
+            fit.append(_claim(row))
+    ns = [claim.n for claim in fit]
+    _take(conn, ns, now, in_flight_for, idle_becomes=InstanceState.REGISTERING)
+    return fit
+
+
+def _take(
+    conn: sqlite3.Connection,
+    ns: Sequence[int],
+    now: float,
+    in_flight_for: float,
+    *,
+    idle_becomes: InstanceState,
+) -> None:
+    until, idle = to_ms(now + in_flight_for), STATES.code(InstanceState.IDLE)
+    values = (json.dumps(ns), to_ms(now), until, idle, STATES.code(idle_becomes))
+    conn.execute(_TAKE, values)
 
 
 def _put_off(conn: sqlite3.Connection, row: sqlite3.Row, now: float) -> None:
@@ -305,28 +321,34 @@ def _look_again(conn: sqlite3.Connection, registrar: int) -> None:
 
 
 def _claim(row: sqlite3.Row) -> Claim:
+    """A row as a claim; its columns are taken in order, for a look-up by name costs more."""
+    (
+        n, id_, app, registrar, mode, expires_at, slot, version, credential, generation, cseq,
+        call_id, contact_token, binding, nonce_count, granted, bound_until, first_registered_at,
+        failures, refusals, due_at, _,
+    ) = row  # fmt: skip
     return Claim(
-        n=row["n"],
-        id=InstanceId(unpack_hex(row["id"])),
-        app=row["name"],
-        registrar=unpad(row["key"]),
-        mode=MODES.member(row["mode"]),
-        expires_at=to_seconds(row["expires_at"]),
-        slot=narrow(row["slot"]),
-        version=narrow(row["version"]),
-        sealed_credential=records.unpadded(row["credential"]),
-        generation=narrow(row["generation"]),
-        cseq=row["cseq"] + CSEQ_PER_CLAIM,
-        call_id=unpack_hex(row["call_id"]),
-        contact_token=unpack_hex(row["contact_token"]),
-        binding=_read_binding(records.unpadded(row["binding"])) if row["binding"] else Binding(),
-        nonce_count=narrow(row["nonce_count"]) + 1,
-        granted=narrow(row["granted"]),
-        bound_until=to_seconds_or_none(row["bound_until"]),
-        proven=row["first_registered_at"] < NEVER,
-        failures=narrow(row["failures"]),
-        refusals=narrow(row["refusals"]),
-        due_at=to_seconds(row["next_attempt_at"]),
+        n,
+        InstanceId(unpack_hex(id_)),
+        app,
+        unpad(registrar),
+        MODES.member(mode),
+        to_seconds(expires_at),
+        narrow(slot),
+        narrow(version),
+        records.unpadded(credential),
+        narrow(generation),
+        cseq + CSEQ_PER_CLAIM,
+        unpack_hex(call_id),
+        unpack_hex(contact_token),
+        _read_binding(records.unpadded(binding)) if binding else Binding(),
+        narrow(nonce_count) + 1,
+        narrow(granted),
+        to_seconds_or_none(bound_until),
+        first_registered_at < NEVER,
+        narrow(failures),
+        narrow(refusals),
+        to_seconds(due_at),
     )
 
 
@@ -340,32 +362,40 @@ def _read_binding(stored: bytes) -> Binding:
     return Binding(nonce, tuple(service_route), place)
 
 
-def _outcome(one: Settlement, now: float) -> dict[str, int | bytes | None]:
-    return {
-        "n": one.n,
-        "generation": widen(one.generation),
-        "cseq": one.cseq,
-        "now": to_ms(now),
-        "next_attempt_at": to_ms_or_never(one.next_attempt_at),
-        "state": STATES.code(one.state),
-        "reason": pad(one.reason, REASON_SIZE),
-        "last_status": widen(one.last_status),
-        "failures": widen(one.failures),
-        "refusals": widen(one.refusals),
-        "granted": widen(one.granted),
-        "bound_until": to_ms_or_never(one.bound_until),
-        "flow": widen(one.flow),
-        "nonce_count": None if one.nonce_count is None else widen(one.nonce_count),
-        "registered": one.state is InstanceState.REGISTERED,
-    }
+def _outcome(one: Settlement, now: float) -> tuple[int | bytes | None, ...]:
+    """The values of _SETTLE; the first four are those of _SETTLE_RESTARTED."""
+    return (
+        one.n,
+        widen(one.generation),
+        one.cseq,
+        to_ms(now),
+        to_ms_or_never(one.next_attempt_at),
+        STATES.code(one.state),
+        _reason(one.reason),
+        widen(one.last_status),
+        widen(one.failures),
+        widen(one.refusals),
+        widen(one.granted),
+        to_ms_or_never(one.bound_until),
+        widen(one.flow),
+        None if one.nonce_count is None else widen(one.nonce_count),
+        one.state is InstanceState.REGISTERED,
+    )
 
 
-def _keep_traces(conn: sqlite3.Connection, one: Settlement, *, newly: bool, now: float) -> None:
-    """What a settlement leaves outside of its row; `newly`: a gap in the registration ended."""
-    if one.binding is not None:
-        records.put(conn, Kind.BINDING, one.n, _written_binding(one.binding))
-    if newly:
-        conn.execute(
-            "UPDATE instances SET first_registered_at = ? WHERE n = ? AND first_registered_at = ?",
-            (to_ms(now), one.n, NEVER),
-        )
+@lru_cache(maxsize=64)
+def _reason(text: str) -> bytes:
+    """One of the few words that stand there."""
+    return pad(text, REASON_SIZE)
+
+
+def _note_first_registrations(
+    conn: sqlite3.Connection, settled: Iterable[sqlite3.Row], now: float
+) -> None:
+    """Where a gap in the registration has just ended, it may be the first one."""
+    at = to_ms(now)
+    newly = [row["n"] for row in settled if row["registered_at"] == at]
+    conn.executemany(
+        "UPDATE instances SET first_registered_at = ? WHERE n = ? AND first_registered_at = ?",
+        [(at, n, NEVER) for n in newly],
+    )

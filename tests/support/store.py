@@ -67,4 +67,4 @@ def registered(claim: Claim, at: float = NOW, **changes: Any) -> Settlement:
         granted=3600,
         bound_until=at + 3600,
     )
-    return replace(settlement, **changes)
+    return settlement._replace(**changes)

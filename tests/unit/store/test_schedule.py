@@ -1,5 +1,4 @@
 import sqlite3
-from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -302,7 +301,7 @@ def test_finding_what_is_due_never_reads_the_whole_table(conn: sqlite3.Connectio
     add(conn, 3)
     conn.set_trace_callback(statements.append)
     claims = schedule.claim(conn, NOW, limit=3)
-    schedule.settle(conn, [replace(registered(claim), flow=1) for claim in claims], NOW)
+    schedule.settle(conn, [registered(claim, flow=1) for claim in claims], NOW)
     schedule.next_due(conn, NOW)
     timing.redo_interrupted(conn, NOW)
     timing.flow_lost(conn, 1, NOW, limit=10, spread=5)
