@@ -5,8 +5,12 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
+from sipis.model import CallState
+from sipis.store import calls
+from sipis.store.connection import open_reader
 from tests.interop.conftest import MakePhone, MakeProvider, MakeServer
 from tests.support import sipp
 from tests.support.kamailio import DOMAIN, Kamailio
@@ -91,8 +95,7 @@ def test_a_running_call_outlives_a_crash(
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port)
     bob.heard("Call established")
-    for _ in range(20):  # the call's row is written beside the call; each read gives it time
-        server.admin("/v1/admin/stats")
+    wait_until(lambda: talks_on_disk(server), "the call to be on disk, which is written beside it")
     server.kill()
     server.start()
 
@@ -110,6 +113,12 @@ def enable(server: Server, provider: Kamailio, number: int) -> int:
     target = {"provider": "fcm", "kind": "token", "token": f"token-of-{user}"}
     body = {"app_id": APP, "account": account, "targets": [target]}
     return server.call("POST", "/v1/instances", body).status
+
+
+def talks_on_disk(server: Server) -> bool:
+    """Whether an answered call would be found by the next process."""
+    with closing(open_reader(server.data)) as database:
+        return any(row.state is CallState.ANSWERED for row in calls.under_way(database))
 
 
 def seconds_to_load() -> float:
