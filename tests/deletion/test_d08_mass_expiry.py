@@ -1,7 +1,10 @@
 """D8: ten thousand instances with one deadline."""
 
+import asyncio
 import os
 import time
+
+import pytest
 
 from sipis.store import slots
 from sipis.store.lookup import InstanceRow
@@ -12,6 +15,7 @@ KEYS, ALL = 0.5, 5.0
 """Seconds for ten thousand; less for fewer."""
 
 
+@pytest.mark.timeout(600)
 async def test_d8_one_deadline_for_thousands(house: House) -> None:
     rows: list[InstanceRow] = []
     for _ in range(COUNT):
@@ -28,8 +32,9 @@ async def test_d8_one_deadline_for_thousands(house: House) -> None:
     house.vault.destroy = timed  # type: ignore[method-assign]
     began = time.perf_counter()
     await house.clock.advance(deadline - house.clock.wall() + 1.0)
+    while await house.store.read(slots.expired_holders, house.clock.wall(), 1):  # noqa: ASYNC110
+        await asyncio.sleep(0)  # the clock of the house stands still meanwhile
     took = time.perf_counter() - began
     assert not any(house.vault.holds(row) for row in rows)
-    assert await house.store.read(slots.expired_holders, house.clock.wall(), 1) == []
     assert took < ALL
     assert sum(gone_at) < KEYS
