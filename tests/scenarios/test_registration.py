@@ -9,6 +9,7 @@ from sipis.sip.flow import Transport
 from sipis.sip.message import Request
 from sipis.world.handset import Answer, Handset
 from sipis.world.registrar import Refusal
+from sipis.world.stage import sipis_of
 from tests.scenarios.conftest import Town
 from tests.support.life import refresh_now, row_of
 
@@ -173,6 +174,9 @@ async def test_k11_an_ha1_for_another_realm_is_not_sent(town: Town) -> None:
     stands = await town.state(phone, "unauthorized")
     assert stands["reason"] == "needs_credentials"
     assert answered(town) == []
+    await town.pushed(phone, "expiring")
+    pushed = [sipis_of(it.data)["event"] for it in town.stage.fcm.pushes.items]
+    assert pushed.count("expiring") == 1
 
 
 class TestAnotherAccount:
