@@ -6,6 +6,7 @@ forgotten, are answered and not kept twice.
 Refuses to wake anybody for "is composing" or delivery reports, and never pushes by VoIP.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -62,6 +63,14 @@ class Pager:
         self._metrics = metrics
         self._budget = Budget(policy.messages_per_minute)
         self._kept = Recent()
+
+    def choose(self, event: RequestReceived, found: Sequence[Found]) -> Found:
+        """Of phones with one address-of-record, the first that does not have this message yet."""
+        if len(found) == 1:
+            return found[0]
+        name, now = self._vault.index(identity(event.request)), self._tools.clock.monotonic()
+        new_to = (one for one in found if not self._kept.has(one.n, name, now))
+        return next(new_to, found[0])
 
     async def take(self, event: RequestReceived, found: Found) -> None:
         """Keep a MESSAGE, answer it, and let the app know."""

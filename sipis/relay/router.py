@@ -4,7 +4,8 @@ Refuses strangers without an answer, and refuses to stand between a provider and
 but an instance: nothing is ever sent on to a third party.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
@@ -29,6 +30,15 @@ _OUTSIDE: Final = {
 _log = structlog.get_logger("relay")
 
 Take = Callable[[RequestReceived, Found], Awaitable[None]]
+Choose = Callable[[RequestReceived, Sequence[Found]], Found]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Who takes a method, and how a phone is chosen where several have the address-of-record."""
+
+    take: Take
+    choose: Choose = lambda _, found: found[0]
 
 
 class Router:
@@ -40,16 +50,14 @@ class Router:
         tools: Tools,
         switchboard: Switchboard,
         admission: Admission,
-        takers: dict[str, Take],
+        desks: Mapping[str, Desk],
         metrics: Metrics,
-        choose: Callable[[RequestReceived, Sequence[Found]], Found],
     ) -> None:
         self._tools = tools
         self._switchboard = switchboard
         self._admission = admission
-        self._takers = takers
+        self._desks = desks
         self._metrics = metrics
-        self._choose = choose
         self._arriving: dict[str, CancelReceived | None] = {}
 
     def __call__(self, event: RequestReceived | CancelReceived | AckMissing) -> None:
@@ -77,7 +85,7 @@ class Router:
             return
         elif event.request.method == "OPTIONS":
             self._tell_abilities(event)
-        elif event.request.method not in self._takers:
+        elif event.request.method not in self._desks:
             self._refuse(event, _OUTSIDE.get(event.request.method, 501))
         else:
             self._look_up(event, event.transaction)
@@ -110,7 +118,8 @@ class Router:
     async def _hand_over(
         self, event: RequestReceived, found: Sequence[Found], cancel: CancelReceived | None
     ) -> None:
-        await self._takers[event.request.method](event, self._choose(event, found))
+        desk = self._desks[event.request.method]
+        await desk.take(event, desk.choose(event, found))
         if cancel is not None:
             self._switchboard.cancelled(cancel)
 

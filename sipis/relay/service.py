@@ -29,7 +29,7 @@ from sipis.relay.ports import Announcer, Names, Proofs, Sip, Sources
 from sipis.relay.reception import Reception
 from sipis.relay.recovery import Recovery
 from sipis.relay.registrar import Registrar
-from sipis.relay.router import Router
+from sipis.relay.router import Desk, Router
 from sipis.relay.switchboard import Switchboard
 from sipis.relay.tools import Tools
 from sipis.relay.waker import Waker
@@ -283,11 +283,10 @@ class Relay:
             tools=tools,
             switchboard=self._switchboard,
             admission=self._admission,
-            takers={
-                "INVITE": self._take_invite,
-                "MESSAGE": pager.take,
-                "NOTIFY": mailbox.take,
+            desks={
+                "INVITE": Desk(self._take_invite, self._reception.choose),
+                "MESSAGE": Desk(pager.take, pager.choose),
+                "NOTIFY": Desk(mailbox.take),
             },
             metrics=around.metrics,
-            choose=self._reception.choose,
         )

@@ -27,6 +27,7 @@ def text(
     call_id: str = "message-1",
     content: str = "text/plain;charset=UTF-8",
     branch: str | None = None,
+    uri: str = "",
 ) -> Request:
     own = [
         ("From", f'"Bob" <sip:bob@{REGISTRAR}>;tag=b'),
@@ -36,7 +37,7 @@ def text(
         ("Content-Type", content),
         ("X-Thread", "42"),
     ]
-    return caller.request("MESSAGE", phone.contact, own, body, branch)
+    return caller.request("MESSAGE", uri or phone.contact, own, body, branch)
 
 
 class TestKeeping:
@@ -85,6 +86,16 @@ class TestKeeping:
             text(caller, phone, CPIM, call_id=call_id, content="message/cpim")
             await caller.response(202)
         assert len(await house.relay.messages(phone.n)) == 1
+
+    async def test_forks_that_do_not_say_which_phone_reach_each_of_them(self, house: House) -> None:
+        phones, caller = [await house.enable(), await house.enable()], await house.caller()
+        for number in range(2):
+            uri, branch = f"sip:+4930{number}@127.0.0.1", f"z9hG4bK-fork-{number}"
+            text(caller, phones[0], uri=uri, branch=branch)
+            await caller.response(202)
+        for phone in phones:
+            [letter] = await house.relay.messages(phone.n)
+            assert letter.body == b"Hello"
 
     async def test_a_full_box_is_told_to_the_provider(self, tmp_path: Path) -> None:
         async with a_house(tmp_path, policy={"max_messages": 1}) as house:
