@@ -10,6 +10,7 @@ import pytest
 from sipis.world.tls import ThrowawayCa
 from tests.support.google import Google
 from tests.support.kamailio import DOMAIN, Kamailio
+from tests.support.netns import PrivateNetwork
 from tests.support.phone import OnCall, Phone
 from tests.support.processes import free_port_pair
 from tests.support.server import APP, Server
@@ -28,6 +29,7 @@ class Habits(TypedDict, total=False):
     relay: str
     answers: str
     listen: int
+    network: PrivateNetwork
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -12,6 +12,7 @@ from sipis.sip.uri import SipUri
 from tests.support.baresip import Baresip
 from tests.support.google import Google, Push
 from tests.support.kamailio import DOMAIN
+from tests.support.netns import PrivateNetwork
 from tests.support.processes import wait_until
 from tests.support.server import APP, APP_KEY, Answer, Server
 
@@ -47,6 +48,7 @@ class Phone:
         relay: str = "tcp",
         answers: str = "auto",
         listen: int = 0,
+        network: PrivateNetwork | None = None,
         ca_file: Path | None = None,
     ) -> None:
         self.user = user
@@ -61,6 +63,7 @@ class Phone:
         self._relay = relay
         self._answers = answers
         self._listen = listen
+        self._network = network
         self._ca_file = ca_file
         self._trouble: BaseException | None = None
         self._inbox: SimpleQueue[Push | None] = SimpleQueue()
@@ -139,10 +142,12 @@ class Phone:
             password=login["password"],
             realm=login["realm"],
             transport=self._relay,
+            host=door.host,
             port=door.port,
             ca_file=self._ca_file if self._relay == "tls" else None,
             answer=self._answers,
             listen=self._listen,
+            network=self._network,
         )
         return self.softphone
 
