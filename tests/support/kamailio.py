@@ -1,4 +1,4 @@
-"""Kamailio as a SIP provider on loopback: registrar and proxy over UDP, TCP and TLS."""
+"""Kamailio as a SIP provider on loopback: registrar and proxy over UDP, TCP, TLS and WebSocket."""
 
 import re
 import subprocess
@@ -43,7 +43,7 @@ class Kamailio:
 
     def address(self, transport: Transport = Transport.UDP) -> str:
         """The URI to register at, since no DNS knows the domain."""
-        port = self.tls_port if transport is Transport.TLS else self.port
+        port = self.tls_port if transport.secure else self.port
         return f"sip:127.0.0.1:{port};transport={transport}"
 
     def contacts(self) -> list[str]:
