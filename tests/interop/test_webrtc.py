@@ -100,9 +100,7 @@ def fate_of_the_call(phone: Phone) -> str:
     return phone.fate_of(str(phone.pushed("call")["call"]))
 
 
-@pytest.mark.parametrize(
-    "transport", [Transport.UDP, Transport.TCP, Transport.WS, Transport.WSS]
-)
+@pytest.mark.parametrize("transport", [Transport.UDP, Transport.TCP, Transport.WS, Transport.WSS])
 def test_a_page_is_woken_for_a_webrtc_call_and_both_hear_each_other(
     transport: Transport, carol: WebPhone, call_sleeper: CallSleeper
 ) -> None:
