@@ -13,7 +13,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pydantic import BaseModel, ValidationError
 
 from sipis.api import problems
-from sipis.api.limits import RateLimit
+from sipis.api.limits import RateLimit, Source, peer
 from sipis.api.problems import Problem
 from sipis.errors import FieldError, RefusedAddress, SipisError
 from sipis.observe.metrics import Metrics
@@ -26,12 +26,12 @@ BODY_TIMEOUT = 10.0
 _log = structlog.get_logger("api")
 
 
-def edge(limit: RateLimit, metrics: Metrics) -> Middleware:
-    """The middleware that stands in front of every handler."""
+def edge(limit: RateLimit, metrics: Metrics, source: Source = peer) -> Middleware:
+    """The middleware that stands in front of every handler; `source` tells whom to limit."""
 
     @web.middleware
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-        answer = await _answer(request, handler, limit)
+        answer = await _answer(request, handler, limit.wait_for(source(request)))
         operation = request.match_info.route.name or "none"
         metrics.count("api_requests_total", operation=operation, status=str(answer.status))
         return answer
@@ -39,9 +39,8 @@ def edge(limit: RateLimit, metrics: Metrics) -> Middleware:
     return guard
 
 
-async def _answer(request: web.Request, handler: Handler, limit: RateLimit) -> web.StreamResponse:
+async def _answer(request: web.Request, handler: Handler, wait: float) -> web.StreamResponse:
     try:
-        wait = limit.wait_for(request.remote or "")
         if wait:
             raise Problem(problems.TOO_MANY, retry_after=int(wait) + 1)
         return await handler(request)

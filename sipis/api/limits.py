@@ -3,11 +3,35 @@
 Refuses to grow: when the table is full the longest unused bucket makes room.
 """
 
+import ipaddress
 from collections import OrderedDict
+from collections.abc import Callable
+
+from aiohttp import web
 
 from sipis.clock import Clock
 
 MOST_SOURCES = 10_000
+
+Source = Callable[[web.Request], str]
+"""Under which name a request is counted."""
+
+
+def peer(request: web.Request) -> str:
+    """The address at the other end of the connection."""
+    return request.remote or ""
+
+
+def named_by_proxy(request: web.Request) -> str:
+    """The address that our reverse proxy saw: the last that X-Forwarded-For lists.
+
+    What stands before it is the client's own word. Without a readable one it is the proxy itself.
+    """
+    named = ",".join(request.headers.getall("X-Forwarded-For", [])).rpartition(",")[2].strip()
+    try:
+        return str(ipaddress.ip_address(named))
+    except ValueError:
+        return peer(request)
 
 
 class RateLimit:

@@ -16,7 +16,7 @@ from sipis.api.admin import token_guard
 from sipis.api.connection import Connection, marking
 from sipis.api.edge import edge
 from sipis.api.keys import KeyFile
-from sipis.api.limits import RateLimit
+from sipis.api.limits import RateLimit, named_by_proxy, peer
 from sipis.api.openapi import document
 from sipis.api.operations import OPERATIONS
 from sipis.api.rinse import Rinse, rinsing
@@ -44,7 +44,9 @@ def public_app(
 ) -> web.Application:
     """The application that apps talk to: one route for each operation of the table."""
     limit = RateLimit(clock, settings.requests_per_minute)
-    app = web.Application(middlewares=[edge(limit, metrics)], client_max_size=settings.max_body)
+    source = named_by_proxy if settings.behind_proxy else peer
+    guard = edge(limit, metrics, source)
+    app = web.Application(middlewares=[guard], client_max_size=settings.max_body)
     for operation in OPERATIONS:
         app.router.add_route(
             operation.method, operation.path, handlers[operation.name], name=operation.name

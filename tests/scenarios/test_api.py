@@ -326,6 +326,17 @@ class TestReceipts:
         assert (await client.api("GET", path)).body["reason"] == "disabled"
 
 
+async def test_behind_a_proxy_each_client_has_a_budget_of_its_own(empty_town: Town) -> None:
+    await empty_town.serve(api={"requests_per_minute": 1, "behind_proxy": True})
+    async with aiohttp.ClientSession() as http:
+        client = Client(empty_town, http)
+        replies = [
+            await client.api("GET", f"/v1/instances/{UNKNOWN}", headers={"X-Forwarded-For": seen})
+            for seen in ("192.0.2.1", "192.0.2.2", "192.0.2.9, 192.0.2.1")
+        ]
+    assert [it.status for it in replies] == [404, 404, 429]
+
+
 async def test_who_asks_too_often_is_told_when_to_come_back(empty_town: Town) -> None:
     await empty_town.serve(api={"requests_per_minute": 5})
     async with aiohttp.ClientSession() as http:

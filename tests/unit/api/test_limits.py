@@ -1,6 +1,10 @@
 """The rate limit of one source."""
 
-from sipis.api.limits import MOST_SOURCES, RateLimit
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from sipis.api.limits import MOST_SOURCES, RateLimit, named_by_proxy, peer
 from sipis.clock import ManualClock
 
 
@@ -25,3 +29,27 @@ def test_the_table_of_sources_never_grows_beyond_its_limit() -> None:
     for number in range(MOST_SOURCES + 10):
         limit.wait_for(str(number))
     assert limit.wait_for("0") == 0
+
+
+def asked(*forwarded: str) -> str:
+    """As whom a request with these headers is counted behind a proxy."""
+    headers = [("X-Forwarded-For", text) for text in forwarded]
+    request = make_mocked_request("GET", "/", headers=CIMultiDict(headers))
+    return "the proxy" if named_by_proxy(request) == peer(request) else named_by_proxy(request)
+
+
+@pytest.mark.parametrize(
+    ("forwarded", "source"),
+    [
+        (["203.0.113.7"], "203.0.113.7"),
+        (["10.0.0.1, 203.0.113.7"], "203.0.113.7"),
+        (["10.0.0.1", "198.51.100.2,2001:DB8::7"], "2001:db8::7"),
+        ([], "the proxy"),
+        ([""], "the proxy"),
+        (["203.0.113.7, unknown"], "the proxy"),
+    ],
+)
+def test_behind_a_proxy_the_address_that_it_saw_counts_and_nothing_that_the_client_says(
+    forwarded: list[str], source: str
+) -> None:
+    assert asked(*forwarded) == source
