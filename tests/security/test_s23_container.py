@@ -71,13 +71,11 @@ def test_nothing_private_is_copied_into_the_build() -> None:
 class TestRegime:
     """The server as the image runs it, hardened further as operators are told to."""
 
-    @pytest.fixture
-    def server(self, tmp_path: Path) -> Iterator[Contained]:
+    @pytest.fixture(scope="class")
+    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
         require_container_means()
-        epoch = f"{image_volumes()[1]}/epoch"
-        server = Contained(
-            tmp_path / "container", apps={APP: {"trial": True}}, keys={"epoch": epoch}
-        )
+        epoch, folder = f"{image_volumes()[1]}/epoch", tmp_path_factory.mktemp("container")
+        server = Contained(folder, apps={APP: {"trial": True}}, keys={"epoch": epoch})
         server.start()
         yield server
         server.stop()
@@ -91,9 +89,13 @@ class TestRegime:
         assert status["NoNewPrivs"] == "1"
         assert server.writable_mounts() == set(image_volumes())
 
-    def test_an_account_lives_and_dies_in_it_and_the_end_is_orderly(
-        self, server: Contained
-    ) -> None:
+    def test_freed_memory_is_overwritten_in_it(self, server: Contained) -> None:
+        assert server.program is not None
+        first = server.program.output().splitlines()[0]
+        assert "process hardened" in first
+        assert "freed memory" not in first
+
+    def test_an_account_lives_and_dies_in_it(self, server: Contained) -> None:
         account = {"aor": "sip:alice@127.0.0.1:5999", "password": "secret-of-the-container"}
         target = {"provider": "fcm", "kind": "token", "token": "a-token"}
         made = server.call(
@@ -105,19 +107,12 @@ class TestRegime:
         assert server.call("DELETE", path, bearer=secret).status == 200
         assert server.files_with("secret-of-the-container") == []
         assert (server.in_epoch / "epoch").stat().st_uid == USER
-        assert server.program is not None
-        server.program.signal(signal.SIGTERM)
-        assert server.program.wait() == 0
 
-    def test_the_health_check_of_the_image_tells_a_server_that_serves_from_none(
+    def test_the_health_check_of_the_image_tells_a_server_that_serves_from_one_that_ended(
         self, server: Contained
     ) -> None:
         assert server.run("health").returncode == 0
-        server.stop()
-        assert server.run("health").returncode != 0
-
-    def test_freed_memory_is_overwritten_in_it(self, server: Contained) -> None:
         assert server.program is not None
-        first = server.program.output().splitlines()[0]
-        assert "process hardened" in first
-        assert "freed memory" not in first
+        server.program.signal(signal.SIGTERM)
+        assert server.program.wait() == 0
+        assert server.run("health").returncode != 0
