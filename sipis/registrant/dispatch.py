@@ -22,7 +22,6 @@ from sipis.registrant.traces import Trace
 from sipis.sip.flow import Flow, Transport
 from sipis.sip.uri import SipUri
 from sipis.store import registrars
-from sipis.store.lookup import Sealed
 from sipis.store.runner import Store
 from sipis.store.schedule import Claim
 from sipis.transport.endpoint import Endpoint
@@ -77,9 +76,8 @@ class Opening:
 
     def open(self, claim: Claim) -> OpenedAccount | Result | None:
         """The opened account; None when its key is gone, a Result when its record is broken."""
-        sealed = sealed_of(claim)
         try:
-            return self._rooms.vault.open_account(sealed)
+            return self._rooms.vault.open_account(claim)
         except KeyGone:
             return None
         except VaultError as broken:
@@ -182,19 +180,6 @@ def _passable(ways: list[Way], now: float, *, doubtful: bool) -> list[Way] | Res
         return passable
     shortest = min(wait for wait in waits if wait is not None)
     return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)
-
-
-def sealed_of(claim: Claim) -> Sealed:
-    """The claim's credential record as the vault opens it."""
-    return Sealed(
-        n=claim.n,
-        id=claim.id,
-        app=claim.app,
-        slot=claim.slot,
-        version=claim.version,
-        credential=claim.sealed_credential,
-        targets=b"",
-    )
 
 
 def is_doubtful(claim: Claim) -> bool:

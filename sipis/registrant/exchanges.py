@@ -248,7 +248,7 @@ class Exchanges:
             self._continuity.moved()
         self._continuity.used(flow, decision.bound_until)
         binding = None if trace.says_the_same(old) else trace.to_binding()
-        uses = trace.nonce.count if trace.nonce else 0
+        uses = trace.nonce.uses if trace.nonce else 0
         return settlements.registered(
             claim, result, decision, binding=binding, uses=uses, flow=number
         )

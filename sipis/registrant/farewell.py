@@ -20,7 +20,7 @@ from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.registrant import bindings
 from sipis.registrant.bindings import METHOD, Ask, Identity, Place, place_of
-from sipis.registrant.dispatch import Opening, Rooms, sealed_of
+from sipis.registrant.dispatch import Opening, Rooms
 from sipis.registrant.exchange import Exchange
 from sipis.registrant.order import Means
 from sipis.registrant.politeness import Politeness
@@ -127,7 +127,7 @@ class Farewells:
 
     def _write(self, claim: Claim, trace: Trace) -> Farewell | None:
         try:
-            opened = self._rooms.vault.open_account(sealed_of(claim))
+            opened = self._rooms.vault.open_account(claim)
             place = place_of(opened.account)
         except (VaultError, ProtocolError):
             return None

@@ -5,9 +5,8 @@ of this went over the wire.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sipis.errors import RemoteProtocolError, VaultError
 from sipis.sip.flow import Transport
@@ -21,8 +20,7 @@ Address = tuple[str, int]
 NOWHERE: Final[Address] = ("", 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """The last challenge answered; transport, local address and Contact address of a binding."""
 
     nonce: NonceState | None = None
@@ -59,7 +57,7 @@ class Trace:
 
 def live_nonce(nonce: NonceState | None, count: int) -> NonceState | None:
     """The remembered nonce, so that its next use has this count."""
-    return None if nonce is None else replace(nonce, count=max(count - 1, 0))
+    return None if nonce is None else nonce._replace(uses=max(count - 1, 0))
 
 
 def next_nonce(response: Response, answers: Mapping[bool, Authorized]) -> NonceState | None:
@@ -72,7 +70,7 @@ def next_nonce(response: Response, answers: Mapping[bool, Authorized]) -> NonceS
         return None
     field = "proxy-authentication-info" if accepted.nonce.proxy else "authentication-info"
     fresh = _param(response.headers.get(field) or "", "nextnonce")
-    return replace(accepted.nonce, nonce=fresh, count=0) if fresh else accepted.nonce
+    return accepted.nonce._replace(nonce=fresh, uses=0) if fresh else accepted.nonce
 
 
 def seen_address(response: Response) -> Address | None:
@@ -84,21 +82,13 @@ def seen_address(response: Response) -> Address | None:
 def _uncounted(nonce: NonceState) -> NonceState:
     """A session algorithm needs its first client nonce; all others would only change the text."""
     cnonce = nonce.cnonce if nonce.algorithm.is_session else ""
-    return replace(nonce, count=0, cnonce=cnonce)
+    return nonce._replace(uses=0, cnonce=cnonce)
 
 
 def _same_nonce(one: NonceState | None, other: NonceState | None) -> bool:
     if one is None or other is None:
         return one is other
-    return (
-        one.nonce == other.nonce
-        and one.realm == other.realm
-        and one.algorithm is other.algorithm
-        and one.qop == other.qop
-        and one.opaque == other.opaque
-        and one.proxy is other.proxy
-        and not one.algorithm.is_session
-    )
+    return one.of_same_challenge(other) and not one.algorithm.is_session
 
 
 def _read_nonce(text: str) -> NonceState | None:

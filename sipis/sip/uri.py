@@ -141,6 +141,14 @@ def check_uri(text: str) -> None:
         parse_uri(text)
 
 
+def user_of(text: str) -> str:
+    """The unescaped user of a SIP URI, empty where it has none; raises RemoteProtocolError."""
+    if "%" not in text and _USUAL_SIP_URI.fullmatch(text):
+        return text.partition(":")[2].rpartition("@")[0]
+    uri = parse_uri(text)
+    return (uri.unescaped_user or "") if isinstance(uri, SipUri) else ""
+
+
 def _parse_userinfo(userinfo: str) -> tuple[str, str | None]:
     user, colon, password = userinfo.partition(":")
     if not user:

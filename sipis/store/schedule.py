@@ -61,7 +61,8 @@ class Claim(NamedTuple):
     expires_at: float
     slot: int
     version: int
-    sealed_credential: bytes
+    credential: bytes
+    """The sealed record."""
     generation: int
     cseq: int
     """First of CSEQ_PER_CLAIM numbers."""
@@ -176,9 +177,7 @@ def read_again(conn: sqlite3.Connection, taken: Claim) -> Claim:
     now = peek(conn, taken.n)
     if now is None or now.call_id != taken.call_id:
         return taken
-    return taken._replace(
-        slot=now.slot, version=now.version, sealed_credential=now.sealed_credential
-    )
+    return taken._replace(slot=now.slot, version=now.version, credential=now.credential)
 
 
 def seize(

@@ -15,8 +15,7 @@ from sipis.model import Account
 from sipis.sip import digest
 from sipis.sip.digest import Algorithm, DigestChallenge
 from sipis.sip.headers import Credentials
-from sipis.sip.uri import SipUri, parse_uri
-from sipis.vault.credentials import PasswordCredential
+from sipis.sip.uri import user_of
 from sipis.vault.nonces import NonceState
 from sipis.vault.records import CredentialRecord
 
@@ -79,7 +78,7 @@ class OpenedAccount:
     @property
     def password_based(self) -> bool:
         """Whether the password itself is still held."""
-        return isinstance(self._record.credential, PasswordCredential)
+        return self._record.password is not None
 
     def authorize(
         self,
@@ -112,7 +111,7 @@ class OpenedAccount:
         self, nonce: NonceState, *, method: str, uri: str, body: bytes = b"", cnonce: str
     ) -> Authorized | Refused:
         """Answer with a live nonce before being asked: one round trip less (RFC 7616 3.6)."""
-        if nonce.count >= MOST_ANSWERS:
+        if nonce.uses >= MOST_ANSWERS:
             return Refused(Refusal.NONCE_SPENT)
         answered = self._answer(nonce.next(cnonce), method=method, uri=uri, body=body)
         return answered or Refused(Refusal.NONCE_SPENT)
@@ -142,7 +141,7 @@ class OpenedAccount:
             uri=uri,
             body=body,
             cnonce=nonce.cnonce,
-            nonce_count=nonce.count,
+            nonce_count=nonce.uses,
             qop=nonce.qop,
         )
         header = "Proxy-Authorization" if nonce.proxy else "Authorization"
@@ -150,19 +149,14 @@ class OpenedAccount:
 
     def _ha1(self, realm: str, algorithm: Algorithm) -> str | None:
         """The HA1 that answers a challenge; None for a realm or algorithm that is not ours."""
-        base, credential = algorithm.base, self._record.credential
-        if isinstance(credential, PasswordCredential):
-            return digest.ha1(base, self._user, realm, credential.password.reveal())
-        for ha1 in credential.ha1s:
-            if ha1.algorithm is base and ha1.realm == realm:
-                return ha1.digest.reveal()
-        return None
+        base, password = algorithm.base, self._record.password
+        if password is not None:
+            return digest.ha1(base, self._user, realm, password.reveal())
+        known = self._record.ha1(realm, base)
+        return None if known is None else known.reveal()
 
     def _why_none(self, offered: Sequence[DigestChallenge]) -> Refusal:
-        credential = self._record.credential
-        assert not isinstance(credential, PasswordCredential)
-        realms = {ha1.realm for ha1 in credential.ha1s}
-        if any(challenge.realm in realms for challenge in offered):
+        if any(challenge.realm in self._record.realms for challenge in offered):
             return Refusal.UNKNOWN_ALGORITHM
         return Refusal.UNKNOWN_REALM
 
@@ -171,8 +165,7 @@ def digest_user(account: Account) -> str:
     """The user name of Digest: the one given, else the user part of the address-of-record."""
     if account.auth_user:
         return account.auth_user
-    aor = parse_uri(account.aor)
-    return (aor.unescaped_user or "") if isinstance(aor, SipUri) else ""
+    return user_of(account.aor)
 
 
 def _named(algorithm: str) -> Algorithm | None:

@@ -8,8 +8,8 @@ Why each choice is safe:
   for it alone, so its key is used once; the random 96-bit nonce is the second guard.
   A wrapping key (segment, epoch, KEK) seals many keys under random nonces; it is replaced long
   before 2^32 uses, where NIST SP 800-38D sets the bound for random nonces.
-- A subkey is HMAC-SHA256(key, labels). Keys are 32 uniform random bytes, so HMAC is a pseudorandom
-  function of the labels and HKDF's extract step would add nothing.
+- A subkey is BLAKE2b(labels) in its keyed mode (RFC 7693), a pseudorandom function of the labels.
+  Keys are 32 uniform random bytes, so HKDF's extract step would add nothing.
 - Whatever gives a ciphertext its meaning (schema, app, instance, version, purpose) is bound into
   the associated data, each field with its length in front: no two lists make the same bytes.
 - The first byte names the algorithm and is bound too: a later algorithm can be added beside this
@@ -17,6 +17,7 @@ Why each choice is safe:
 - Padding to few sizes hides how long a password, a token or a message is.
 """
 
+import hashlib
 import hmac
 from collections.abc import Callable
 from functools import lru_cache
@@ -88,7 +89,7 @@ def framed(*fields: str | bytes | int) -> bytes:
 
 def subkey(key: bytes, *labels: str | int) -> bytes:
     """The 32-byte key for one use of `key`, which itself encrypts nothing."""
-    return hmac.digest(key, _use(*labels), "sha256")
+    return hashlib.blake2b(_use(*labels), key=key, digest_size=KEY_LENGTH).digest()
 
 
 def keyed_hash(key: bytes, text: str) -> bytes:

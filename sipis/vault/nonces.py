@@ -4,17 +4,19 @@ Refuses secrets: it holds what both ends have sent in clear, so it may be stored
 """
 
 import json
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from sipis.errors import VaultError
 from sipis.sip.digest import Algorithm, DigestChallenge
 
 _FORM: Final = 1
+_ANSWERS: Final = 7
+"""Where in a state begins what is ours; before it stands what the challenge said."""
+_READER: Final = json.JSONDecoder()
+_ALGORITHMS: Final = {algorithm.value: algorithm for algorithm in Algorithm}
 
 
-@dataclass(frozen=True, slots=True)
-class NonceState:
+class NonceState(NamedTuple):
     """The last challenge answered, and how often (RFC 7616 3.4: nc)."""
 
     proxy: bool
@@ -24,7 +26,7 @@ class NonceState:
     qop: str | None
     opaque: str | None
     userhash: bool
-    count: int
+    uses: int
     """The nonce count last sent."""
     cnonce: str
     """The client nonce last sent; the session key of -sess algorithms is made from the first."""
@@ -54,9 +56,13 @@ class NonceState:
             self.qop,
             self.opaque,
             self.userhash,
-            self.count + 1,
+            self.uses + 1,
             self.cnonce if self.algorithm.is_session else cnonce,
         )
+
+    def of_same_challenge(self, other: "NonceState") -> bool:
+        """Whether both differ at most in how often and with what it was answered."""
+        return self[:_ANSWERS] == other[:_ANSWERS]
 
     def to_text(self) -> str:
         """The state as one line for the store."""
@@ -69,7 +75,7 @@ class NonceState:
             self.qop,
             self.opaque,
             int(self.userhash),
-            self.count,
+            self.uses,
             self.cnonce,
         )
         return json.dumps(values, separators=(",", ":"))
@@ -78,8 +84,8 @@ class NonceState:
     def from_text(cls, text: str) -> "NonceState":
         """Read to_text(); VaultError when it was not written by it."""
         try:
-            form, proxy, realm, nonce, algorithm, qop, opaque, userhash, count, cnonce = json.loads(
-                text
+            (form, proxy, realm, nonce, algorithm, qop, opaque, userhash, uses, cnonce), _ = (
+                _READER.raw_decode(text)
             )
             if form != _FORM:
                 raise VaultError("a nonce state of an unknown form")
@@ -87,12 +93,12 @@ class NonceState:
                 bool(proxy),
                 realm,
                 nonce,
-                Algorithm(algorithm),
+                _ALGORITHMS[algorithm],
                 qop,
                 opaque,
                 bool(userhash),
-                int(count),
+                int(uses),
                 cnonce,
             )
-        except (ValueError, TypeError):
+        except (ValueError, TypeError, KeyError):
             raise VaultError("not a nonce state") from None

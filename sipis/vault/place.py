@@ -3,8 +3,8 @@
 Refuses to open a record anywhere else than where it was sealed (SealBroken).
 """
 
-from dataclasses import dataclass
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from sipis.errors import FieldError
 from sipis.vault.envelope import Cipher, framed, pad, subkey, unpad
@@ -16,8 +16,7 @@ CONTENT_SIZES: Final = tuple(512 << step for step in range(9))
 """Lengths of a sealed message or call: 512 bytes to 128 KiB in powers of two."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """One record of one instance."""
 
     app: str
@@ -41,4 +40,10 @@ class Place:
         return Cipher(subkey(key, self.purpose, self.use))
 
     def _bound(self) -> bytes:
-        return framed(SCHEMA, self.app, self.instance, self.use, self.purpose)
+        return _shelf(self.app, self.purpose) + framed(self.instance, self.use)
+
+
+@lru_cache(maxsize=1024)
+def _shelf(app: str, purpose: str) -> bytes:
+    """The part of a place that the records of many instances share."""
+    return framed(SCHEMA, app, purpose)

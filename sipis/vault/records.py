@@ -4,7 +4,7 @@ Compact JSON, because both are read by few lines, checked by few eyes and small 
 Refuses to show itself: no record has a repr that tells anything.
 """
 
-import base64
+import binascii
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,7 @@ HA1_ALGORITHMS: Final = (Algorithm.MD5, Algorithm.SHA256, Algorithm.SHA512_256)
 
 
 _BY_NAME: Final = {algorithm.value: algorithm for algorithm in Algorithm}
-
+_READER: Final = json.JSONDecoder()
 
 PackedHa1 = Sequence[str]
 """Realm, algorithm and digest (base64) of an HA1, as they are kept."""
@@ -29,20 +29,41 @@ PackedHa1 = Sequence[str]
 
 @dataclass(frozen=True, slots=True)
 class CredentialRecord:
-    """An account with what proves it, and the login of its app at the relay."""
+    """An account with what proves it, and the login of its app at the relay.
+
+    HA1s stay packed until they are asked for: a refresh needs one of them.
+    """
 
     account: Account = field(repr=False)
-    credential: Credential = field(repr=False)
+    password: Secret | None
+    packed_ha1s: Sequence[PackedHa1] = field(repr=False)
+    """Those of the account, where its password is not known."""
     relay_user: str = field(repr=False)
     packed_relay: Sequence[PackedHa1] = field(repr=False)
 
     @property
+    def credential(self) -> Credential:
+        """What proves the account."""
+        if self.password is not None:
+            return PasswordCredential(self.password)
+        return Ha1Credential(_unpack_ha1s(self.packed_ha1s))
+
+    @property
     def relay_ha1s(self) -> tuple[Ha1, ...]:
-        """The app's own login; unpacked when asked for, since a refresh has no use for it."""
-        try:
-            return _unpack_ha1s(self.packed_relay)
-        except (ValueError, TypeError, KeyError):
-            raise SealBroken("not a credential record") from None
+        """The app's own login."""
+        return _unpack_ha1s(self.packed_relay)
+
+    @property
+    def realms(self) -> frozenset[str]:
+        """Whose HA1s are known."""
+        return frozenset(realm for realm, _, _ in self.packed_ha1s)
+
+    def ha1(self, realm: str, algorithm: Algorithm) -> Secret | None:
+        """The account's HA1 for a realm and one of HA1_ALGORITHMS."""
+        for known, name, digest in self.packed_ha1s:
+            if known == realm and name == algorithm:
+                return _unpack_digest(digest)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +78,19 @@ def new_record(account: Account, credential: Credential, relay: RelayLogin) -> C
     """Join the parts; of the relay password only its HA1s remain."""
     password = relay.password.reveal()
     ha1s = digests(relay.username, relay.realm, password)
-    return CredentialRecord(account, credential, relay.username, _pack_ha1s(ha1s))
+    return _record(account, credential, relay.username, _pack_ha1s(ha1s))
+
+
+def changed(
+    record: CredentialRecord, account: Account | None, credential: Credential | None
+) -> CredentialRecord:
+    """The record with what is given in the place of what it had."""
+    return _record(
+        account or record.account,
+        credential or record.credential,
+        record.relay_user,
+        record.packed_relay,
+    )
 
 
 def digests(user: str, realm: str, password: str) -> tuple[Ha1, ...]:
@@ -74,21 +107,22 @@ def encode_credential(record: CredentialRecord) -> bytes:
         "account": {name: value for name, value in asdict(record.account).items() if value},
         "relay": [record.relay_user, *record.packed_relay],
     }
-    match record.credential:
-        case PasswordCredential(password):
-            values["password"] = password.reveal()
-        case Ha1Credential(ha1s):
-            values["ha1"] = _pack_ha1s(ha1s)
+    if record.password is None:
+        values["ha1"] = record.packed_ha1s
+    else:
+        values["password"] = record.password.reveal()
     return _encode(values, "account")
 
 
 def decode_credential(data: bytes) -> CredentialRecord:
     """Read encode_credential(); SealBroken when it was not written by it."""
     try:
-        values = json.loads(data)
-        relay_user, *packed_relay = values["relay"]
-        account = Account(**values["account"])
-        return CredentialRecord(account, _unpack_credential(values), relay_user, packed_relay)
+        values, _ = _READER.raw_decode(data.decode())
+        account, (relay_user, *packed_relay) = Account(**values["account"]), values["relay"]
+        if "ha1" in values:
+            return CredentialRecord(account, None, values["ha1"], relay_user, packed_relay)
+        password = Secret(values["password"])
+        return CredentialRecord(account, password, (), relay_user, packed_relay)
     except (ValueError, TypeError, KeyError):
         raise SealBroken("not a credential record") from None
 
@@ -134,22 +168,24 @@ def _pack_ha1s(ha1s: Sequence[Ha1]) -> list[PackedHa1]:
     ]
 
 
+def _record(
+    account: Account, credential: Credential, relay_user: str, packed_relay: Sequence[PackedHa1]
+) -> CredentialRecord:
+    if isinstance(credential, PasswordCredential):
+        return CredentialRecord(account, credential.password, (), relay_user, packed_relay)
+    packed = _pack_ha1s(credential.ha1s)
+    return CredentialRecord(account, None, packed, relay_user, packed_relay)
+
+
 def _unpack_ha1s(packed: Sequence[PackedHa1]) -> tuple[Ha1, ...]:
     return tuple(
-        [
-            Ha1(realm, _BY_NAME[algorithm], Secret(_unpack_bytes(digest).hex()))
-            for realm, algorithm, digest in packed
-        ]
+        Ha1(realm, _BY_NAME[algorithm], _unpack_digest(digest))
+        for realm, algorithm, digest in packed
     )
 
 
-def _unpack_credential(values: dict[str, object]) -> Credential:
-    password, ha1s = values.get("password"), values.get("ha1")
-    if isinstance(password, str):
-        return PasswordCredential(Secret(password))
-    if isinstance(ha1s, list):
-        return Ha1Credential(_unpack_ha1s(ha1s))
-    raise ValueError("neither password nor HA1")
+def _unpack_digest(packed: str) -> Secret:
+    return Secret(_unpack_bytes(packed).hex())
 
 
 def _unpack_target(provider: str, kind: str, token: str, environment: str | None) -> PushTarget:
@@ -162,8 +198,8 @@ def _unpack_target(provider: str, kind: str, token: str, environment: str | None
 
 
 def _pack_bytes(data: bytes) -> str:
-    return base64.b64encode(data).decode().rstrip("=")
+    return binascii.b2a_base64(data, newline=False).decode().rstrip("=")
 
 
 def _unpack_bytes(text: str) -> bytes:
-    return base64.b64decode(text + "=" * (-len(text) % 4))
+    return binascii.a2b_base64(text + "==")  # more padding than is owed is passed over

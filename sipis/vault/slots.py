@@ -42,7 +42,7 @@ from typing import Final
 from sipis.errors import KeeperLocked, KeyGone, SealBroken, VaultError
 from sipis.model import InstanceId
 from sipis.vault.allocator import SlotAllocator
-from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, OVERHEAD, Cipher, framed
+from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, OVERHEAD, Cipher
 from sipis.vault.epoch import STORE_LENGTH, Epoch
 from sipis.vault.files import create_file, hold_file
 from sipis.vault.places import Places
@@ -62,6 +62,8 @@ _USED_BYTE: Final = 3
 """Where in a cell the low byte of `used` lies."""
 _CELL: Final = struct.Struct(f">I16s{2 * KEY_LENGTH + OVERHEAD}s")
 _CELL_HEAD: Final = struct.Struct(">I16s")
+_BOUND: Final = struct.Struct(f">4s{STORE_LENGTH}sQ16sQ")
+"""What a cell is bound to: each field has one length, so no two lists make the same bytes."""
 _EMPTY: Final = bytes(CELL)
 _NO_BODY: Final = bytes(_BODY_LENGTH)
 
@@ -331,7 +333,7 @@ class SlotFile:
         return _CELL.pack(_USED, holder, sealed).ljust(CELL, b"\0")
 
     def _bound(self, slot: int, holder: bytes, segment: Segment) -> bytes:
-        return framed("slot", self._store, slot, holder, segment.generation)
+        return _BOUND.pack(b"slot", self._store, slot, holder, segment.generation)
 
 
 def _cell_offset(segment: Segment, slot: int) -> int:

@@ -10,7 +10,7 @@ Refuses plaintext at rest, and to open for one instance what was sealed for anot
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,7 +19,7 @@ from sipis.errors import KeeperLocked
 from sipis.model import Account, InstanceId, PushTarget
 from sipis.vault import records
 from sipis.vault.authorizer import OpenedAccount, digest_user
-from sipis.vault.credentials import Credential, Ha1Credential, PasswordCredential, RelayLogin
+from sipis.vault.credentials import Credential, Ha1Credential, RelayLogin
 from sipis.vault.envelope import KEY_LENGTH, NONCE_LENGTH, keyed_hash
 from sipis.vault.epoch import create_epoch, read_epoch
 from sipis.vault.kek import load_kek
@@ -163,7 +163,7 @@ class Vault:
         """
         keys = self._slots.read(sealed.slot, sealed.id)
         old = self._open_credential(sealed, keys)
-        new = replace(old, account=account or old.account, credential=credential or old.credential)
+        new = records.changed(old, account, credential)
         if relay is not None:
             new = records.new_record(new.account, new.credential, relay)
         plain = (new, targets or self.open_targets(sealed))
@@ -175,9 +175,9 @@ class Vault:
     ) -> SealedInstance | None:
         """Put HA1s for these realms in the place of the password; None when there is none."""
         record = self._open_credential(sealed, self._slots.read(sealed.slot, sealed.id))
-        if not isinstance(record.credential, PasswordCredential) or not realms:
+        if record.password is None or not realms:
             return None
-        user, password = digest_user(record.account), record.credential.password.reveal()
+        user, password = digest_user(record.account), record.password.reveal()
         ha1s = (ha1 for realm in realms for ha1 in records.digests(user, realm, password))
         return await self.readmit(sealed, credential=Ha1Credential(tuple(ha1s)))
 

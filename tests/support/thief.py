@@ -4,7 +4,6 @@ Written from the file formats alone; he shares no code with the server.
 """
 
 import hashlib
-import hmac
 import sqlite3
 import struct
 from dataclasses import dataclass, field
@@ -111,7 +110,7 @@ class Thief:
         for store, number, generation, key in self._segments():
             for cell in cells:
                 slot = number * SEGMENT + cell.slot_in_segment
-                bound = framed("slot", store, slot, holder, generation)
+                bound = struct.pack(">4s16sQ16sQ", b"slot", store, slot, holder, generation)
                 pair = opened(key, cell.sealed, bound)
                 if pair is not None:
                     found.add(pair)
@@ -135,9 +134,9 @@ class Thief:
         for version in VERSIONS:
             for purpose in ("account", "targets"):
                 label = framed("sipis subkey", purpose, version)
-                subkey = hmac.digest(key, label, hashlib.sha256)
+                subkey = hashlib.blake2b(label, key=key, digest_size=32).digest()
                 for app in self.apps:
-                    bound = framed(1, app, instance, version, purpose)
+                    bound = framed(1, app, purpose, instance, version)
                     texts = (opened(subkey, record, bound) for record in self.records)
                     found |= {text for text in texts if text is not None}
         return found

@@ -48,7 +48,7 @@ def test_what_is_due_is_claimed_with_all_that_a_register_needs(conn: sqlite3.Con
     new = new_instance(0)
     assert (claim.n, claim.id, claim.app, claim.registrar) == (n, new.id, "phone", "example.org")
     assert (claim.call_id, claim.contact_token) == (new.call_id, new.contact_token)
-    assert (claim.slot, claim.version, claim.sealed_credential) == (0, 1, b"sealed credential 0")
+    assert (claim.slot, claim.version, claim.credential) == (0, 1, b"sealed credential 0")
     assert (claim.proven, claim.bound_until, claim.binding) == (False, None, Binding())
 
 

@@ -152,14 +152,14 @@ def test_a_live_nonce_answers_again_with_the_next_count(algorithm: Algorithm) ->
     first = answered(authorize(account, replace(MD5, algorithm=algorithm, opaque="o")))
     again = account.reuse(first.nonce, method="REGISTER", uri=URI, cnonce="c2")
     assert proves(again)
-    assert answered(again).nonce.count == 2
+    assert answered(again).nonce.uses == 2
     assert "nc=00000002" in answered(again).value
 
 
 def test_a_nonce_counted_to_its_end_or_of_a_foreign_realm_is_spent() -> None:
     nonce = answered(authorize(opened(), MD5)).nonce
-    spent = replace(nonce, count=0xFFFFFFFF)
-    foreign = replace(nonce, realm="other")
+    spent = nonce._replace(uses=0xFFFFFFFF)
+    foreign = nonce._replace(realm="other")
     for account, state in ((opened(), spent), (opened(HA1S), foreign)):
         outcome = account.reuse(state, method="REGISTER", uri=URI, cnonce="c")
         assert outcome == Refused(Refusal.NONCE_SPENT)

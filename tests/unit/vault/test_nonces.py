@@ -48,7 +48,7 @@ def test_other_text_is_refused(text: str) -> None:
 def test_each_answer_counts_one_up_and_takes_a_new_client_nonce() -> None:
     challenge = DigestChallenge("r", "n", Algorithm.SHA256, ("auth",), opaque="o")
     state = NonceState.of(challenge, "c0").next("c1").next("c2")
-    assert (state.count, state.cnonce, state.qop) == (2, "c2", "auth")
+    assert (state.uses, state.cnonce, state.qop) == (2, "c2", "auth")
     assert (state.realm, state.nonce, state.opaque) == ("r", "n", "o")
 
 
