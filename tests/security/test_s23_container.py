@@ -68,17 +68,18 @@ def test_nothing_private_is_copied_into_the_build() -> None:
     assert copied.isdisjoint({".", "./", "data", ".env"})
 
 
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
+    require_container_means()
+    epoch, folder = f"{image_volumes()[1]}/epoch", tmp_path_factory.mktemp("container")
+    server = Contained(folder, apps={APP: {"trial": True}}, keys={"epoch": epoch})
+    server.start()
+    yield server
+    server.stop()
+
+
 class TestRegime:
     """The server as the image runs it, hardened further as operators are told to."""
-
-    @pytest.fixture(scope="class")
-    def server(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Contained]:
-        require_container_means()
-        epoch, folder = f"{image_volumes()[1]}/epoch", tmp_path_factory.mktemp("container")
-        server = Contained(folder, apps={APP: {"trial": True}}, keys={"epoch": epoch})
-        server.start()
-        yield server
-        server.stop()
 
     def test_it_serves_without_root_capabilities_or_a_writable_root(
         self, server: Contained
