@@ -5,6 +5,7 @@ Content-Length, since nothing tells where it ends; such a stream is lost and mus
 """
 
 import re
+from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
@@ -13,6 +14,7 @@ from sipis.sip.grammar import parse_number
 from sipis.sip.limits import MAX_STREAM_MESSAGE
 
 _CRLF: Final = b"\r\n"
+_BREAKS: Final = re.compile(rb"(?:\r\n)*+")
 _BLANK: Final = b"\r\n\r\n"
 _LENGTH: Final = re.compile(
     rb"\r\n(?:content-length|l)[ \t]*+:([^\r]*+(?:\r\n[ \t][^\r]*+)*+)", re.IGNORECASE
@@ -28,6 +30,9 @@ class Keepalive(Enum):
 
     PONG = 1
     PING = 2
+
+
+_PAIR: Final = (Keepalive.PONG, Keepalive.PING)
 
 
 class StreamFramer:
@@ -61,8 +66,12 @@ class StreamFramer:
         self._buffer += data
         frames: list[bytes | Keepalive] = []
         try:
-            while not self._problem and (frame := self._next_frame()) is not None:
-                frames.append(frame)
+            while not self._problem:
+                frames += self._take_keepalives()
+                message = self._next_message()
+                if message is None:
+                    break
+                frames.append(message)
         except RemoteProtocolError as problem:
             self._problem = problem
             self._buffer.clear()
@@ -70,19 +79,23 @@ class StreamFramer:
             raise self._problem
         return frames
 
-    def _next_frame(self) -> bytes | Keepalive | None:
+    def _take_keepalives(self) -> Sequence[Keepalive]:
+        """All line breaks that stand before the next message, at once: a stranger may send many."""
+        if self._needed is not None or not self._buffer.startswith(_CRLF):
+            return ()
+        run = _BREAKS.match(self._buffer)
+        assert run is not None
+        first, count = int(self._after_crlf), run.end() // len(_CRLF)
+        del self._buffer[: run.end()]
+        self._after_crlf = (first + count) % 2 == 1
+        return (_PAIR * (count // 2 + 1))[first : first + count]
+
+    def _next_message(self) -> bytes | None:
         if self._needed is None:
-            if self._buffer.startswith(_CRLF):
-                return self._take_keepalive()
             self._needed = self._measure()
         if self._needed is None or len(self._buffer) < self._needed:
             return None
         return self._take_message(self._needed)
-
-    def _take_keepalive(self) -> Keepalive:
-        del self._buffer[: len(_CRLF)]
-        self._after_crlf = not self._after_crlf
-        return Keepalive.PONG if self._after_crlf else Keepalive.PING
 
     def _take_message(self, size: int) -> bytes:
         message = bytes(self._buffer[:size])

@@ -262,16 +262,18 @@ class Endpoint:
         """Monotonic seconds."""
         return self._clock.monotonic()
 
-    def receive(self, data: bytes, flow: Flow, now: float) -> None:
-        """Take in one message, unless its source sends too many."""
+    def receive(self, data: bytes, flow: Flow, now: float) -> bool:
+        """Take in one message; False, and nothing taken, when its source sends too many."""
         host = flow.remote[0]
         try:
             if host in self._acquainted or self._throttle.admit(host, now) or self._knows(flow):
                 self._stack.receive(data, flow, now)
-            else:
-                self._metrics.count("sources_limited_total", door=flow.door.value)
+                return True
         except Exception as crash:  # a bug of ours must not cost the socket
             self._dispatch.crashed(crash)
+            return True
+        self._metrics.count("sources_limited_total", door=flow.door.value)
+        return False
 
     def settle(self, now: float) -> None:
         """Tell what happened and send what is due."""

@@ -14,8 +14,11 @@ class Receiver(Protocol):
     def now(self) -> float:
         """Monotonic seconds."""
 
-    def receive(self, data: bytes, flow: Flow, now: float) -> None:
-        """Take one datagram, or one message cut out of a stream."""
+    def receive(self, data: bytes, flow: Flow, now: float) -> bool:
+        """Take one datagram or message; False when its source sends too many for being a stranger.
+
+        A connection then ends: whoever is behind it hears that sooner than from silence.
+        """
 
     def settle(self, now: float) -> None:
         """Act on what was received since the last call: a batch has ended."""

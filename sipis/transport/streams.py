@@ -6,7 +6,7 @@ Refuses asyncio's stream objects: a protocol costs less for each connection and 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -22,6 +22,8 @@ MESSAGE_TIMEOUT: Final = 10.0
 MOST_UNSENT: Final = 1024 * 1024
 """Bytes that wait for a slow reader before it is cut off."""
 BACKLOG: Final = 1024
+PIECE: Final = 8 * 1024
+"""Bytes that are cut into messages at a time."""
 
 _FRAMES: Final = {Keepalive.PING: b"\r\n\r\n", Keepalive.PONG: b"\r\n"}
 
@@ -66,6 +68,7 @@ class StreamConnection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._unfinished_since: float | None = self.last_received if origin.incoming else None
         self.admitted = False
+        self._ended = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Name the flow, check who the peer is, and ask for admission."""
@@ -83,22 +86,41 @@ class StreamConnection(asyncio.Protocol):
             stream.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Hand every message that is complete to the receiver."""
-        if not self.admitted:
-            return
+        """Hand every message that is complete to the receiver.
+
+        Of a large read no more is looked at than is needed to find that the peer sends too much.
+        """
         self.last_received = now = self._receiver.now()
+        for start in range(0, len(data), PIECE):
+            if not self.admitted or self._ended:
+                return
+            self._take(data[start : start + PIECE], now)
+
+    def _take(self, piece: bytes, now: float) -> None:
         try:
-            frames = self._framer.feed(data)
+            frames = self._framer.feed(piece)
         except RemoteProtocolError as problem:
             self._break(str(problem))
             return
-        for frame in frames:
-            message = frame if isinstance(frame, bytes) else _FRAMES[frame]
-            self._receiver.receive(message, self.flow, now)
+        if not self._hand_over(frames, now):
+            self.close()
         self._note_progress(now, whole=bool(frames))
         if self._framer.broken:
             self._break("stream cannot be cut into messages")
         self._receiver.settle(now)
+
+    def _hand_over(self, frames: Sequence[bytes | Keepalive], now: float) -> bool:
+        """Tell the messages, and each keep-alive once; False when the peer sends too many."""
+        heard: set[Keepalive] = set()
+        for frame in frames:
+            if isinstance(frame, Keepalive):
+                if frame in heard:
+                    continue
+                heard.add(frame)
+            message = frame if isinstance(frame, bytes) else _FRAMES[frame]
+            if not self._receiver.receive(message, self.flow, now):
+                return False
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Tell that the flow is gone."""
@@ -116,6 +138,7 @@ class StreamConnection(asyncio.Protocol):
 
     def close(self) -> None:
         """Send what waits, then close."""
+        self._ended = True
         if self._transport is not None:
             self._transport.close()
 

@@ -90,7 +90,8 @@ class WebSocketConnection:
         self.last_received = now = self._receiver.now()
         self._silent_since = None
         octets = data.encode() if isinstance(data, str) else data
-        self._receiver.receive(octets, self.flow, now)
+        if not self._receiver.receive(octets, self.flow, now):
+            self.close()
         self._receiver.settle(now)
 
     async def _write(self) -> None:

@@ -29,6 +29,12 @@ def test_a_lone_crlf_is_a_pong_and_its_twin_completes_a_ping() -> None:
     assert frames_of([b"\r\n\r\n\r\n" + EMPTY + b"\r\n"]) == [PONG, PING, PONG, EMPTY, PONG]
 
 
+@pytest.mark.parametrize("number", [1, 2, 3, 8, 1001])
+def test_line_breaks_of_a_run_are_told_one_by_one(number: int) -> None:
+    assert frames_of([b"\r\n" * number + EMPTY]) == [*([PONG, PING] * number)[:number], EMPTY]
+    assert frames_of([b"\r\n", b"\r\n" * number]) == ([PONG, PING] * number)[: number + 1]
+
+
 @given(
     st.lists(st.sampled_from([EMPTY, BODY, REPLY, b"\r\n", b"\r\n\r\n"]), max_size=6),
     st.lists(st.integers(0, 400), max_size=30),

@@ -19,6 +19,7 @@ from sipis.sip.message import Request, response_to
 from sipis.transport.flows import Limits
 from sipis.transport.streams import MOST_UNSENT
 from sipis.transport.targets import Target
+from sipis.transport.throttle import Rate
 from sipis.transport.tls import TlsPolicy, TlsSettings
 from tests.support.transport import PATIENCE, Authority, Inbox, Issued, Party, build_request
 
@@ -123,6 +124,27 @@ async def test_an_oversized_message_closes_the_stream(start: Start) -> None:
     async with wire_to(ours) as wire:
         wire.writer.write(b"OPTIONS sip:x SIP/2.0\r\nContent-Length: 70000\r\n\r\n")
         assert await wire.ended()
+
+
+async def test_a_stranger_who_sends_too_many_messages_is_hung_up_on(start: Start) -> None:
+    metrics = Metrics()
+    ours = await start(TCP, metrics=metrics, limits=Limits(rate=Rate(0, 3)))
+    async with wire_to(ours) as wire:
+        wire.writer.write(b"".join(options(f"z9hG4bK{n}").to_bytes() for n in range(1000)))
+        assert await wire.ended()
+    assert len(ours.provider.events) == 3
+    labels = {"door": "provider"}
+    assert metrics.registry.get_sample_value("sipis_sources_limited_total", labels) == 1
+
+
+async def test_many_keep_alives_that_come_at_once_get_a_few_answers(start: Start) -> None:
+    ours = await start(TCP, limits=Limits(rate=Rate(0, 100)))
+    async with wire_to(ours) as wire:
+        wire.writer.write(b"\r\n" * 10_000 + options().to_bytes())
+        await ours.provider.request()
+        assert await wire.read(2) == b"\r\n"
+        await ours.endpoint.stop()
+        assert len(await wire.reader.read()) < 200
 
 
 async def test_a_peer_that_sends_its_message_too_slowly_is_cut_off(

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from uuid import uuid4
 
 import aiohttp
 import pytest
@@ -15,6 +16,7 @@ from sipis.sip.message import Response, parse_message
 from sipis.transport.flows import Limits
 from sipis.transport.streams import MOST_UNSENT
 from sipis.transport.targets import Target
+from sipis.transport.throttle import Rate
 from sipis.transport.tls import TlsPolicy, TlsSettings
 from tests.support.transport import PATIENCE, Authority, Inbox, Issued, Party, build_request
 
@@ -82,6 +84,18 @@ async def test_one_source_gets_only_so_many_websockets(
         with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
             await browser.ws_connect(url(ours), protocols=["sip"])
         assert refused.value.status == 503
+
+
+async def test_a_stranger_who_sends_too_many_messages_is_hung_up_on(
+    start: Start, browser: aiohttp.ClientSession
+) -> None:
+    ours = await start(WS, limits=Limits(rate=Rate(0, 3)))
+    async with browser.ws_connect(url(ours), protocols=["sip"]) as ws:
+        for _ in range(4):
+            await ws.send_str(options().decode().replace("z9hG4bK1", f"z9hG4bK{uuid4().hex}"))
+        message = await ws.receive(timeout=PATIENCE)
+        assert message.type in {aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED}
+    assert len(ours.provider.events) == 3
 
 
 async def test_a_frame_beyond_the_limit_ends_the_connection(
