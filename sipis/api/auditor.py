@@ -18,7 +18,7 @@ from sipis.audit import Notary, export
 from sipis.audit.checkpoints import Checkpoints
 from sipis.audit.summary import DAYS, Summary, summarize
 from sipis.audit.verifier.forms import Unproven, read_keys
-from sipis.audit.verifier.receipt import verify_receipt
+from sipis.audit.verifier.receipt import as_given_out, verify_receipt
 from sipis.clock import Clock
 from sipis.store.runner import Store
 from sipis.vault.signer import verify_ed25519
@@ -109,7 +109,7 @@ class AuditorHandlers:
     def _verdict(self, text: str) -> Verdict:
         try:
             keys = read_keys("\n".join(self._notary.verifier_keys()))
-            proven = verify_receipt(_as_pasted(text), keys, verify_ed25519)
+            proven = verify_receipt(as_given_out(text), keys, verify_ed25519)
         except Unproven as wrong:
             return Verdict(holds=False, text=str(wrong))
         return Verdict(holds=True, text="", proven=proven)
@@ -134,8 +134,3 @@ class AuditorHandlers:
         today = datetime.fromtimestamp(self._clock.wall(), UTC)
         since = (today - timedelta(days=DAYS - 1)).strftime("%Y-%m-%d")
         return await self._store.read(summarize, since)
-
-
-def _as_pasted(text: str) -> str:
-    """The receipt as it was before a form made CRLF of its line ends and people added blanks."""
-    return text.replace("\r\n", "\n").strip() + "\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .export import verify_folder
 from .forms import Key, Unproven, read_checkpoints, read_keys
-from .receipt import Proven, commitment_of, verify_receipt
+from .receipt import Proven, as_given_out, commitment_of, verify_receipt
 from .rules import Limits, Report, lateness_class
 
 LIMITS = {
@@ -77,7 +77,7 @@ def check_evidence(
 
 
 def _receipt(path: Path, keys: Sequence[Key], opening: str) -> Proven:
-    proven = verify_receipt(path.read_text("utf-8"), keys)
+    proven = verify_receipt(as_given_out(path.read_text("utf-8")), keys)
     instance, _, salt = opening.partition(":")
     if opening and commitment_of(instance, salt) != proven.leaf["c"]:
         raise Unproven("the receipt is about another instance than this opening")

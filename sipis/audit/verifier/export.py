@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from .forms import Checkpoint, Key, Unproven, read_checkpoints, read_leaf
-from .receipt import verify_receipt
+from .receipt import as_given_out, verify_receipt
 from .rules import Limits, Report, Rules
 from .signatures import Check, check_signatures, openssl
 from .tree import GrowingTree, leaf_hash
@@ -100,7 +100,7 @@ def verify_folder(
         report = verify_log(lines, checkpoints, keys, limits=limits)
     for path in sorted(folder.glob("*.tlog-proof")):
         try:
-            verify_receipt(path.read_text("utf-8"), keys)
+            verify_receipt(as_given_out(path.read_text("utf-8")), keys)
         except Unproven as wrong:
             report.findings.append(f"{path.name}: {wrong}")
     return report

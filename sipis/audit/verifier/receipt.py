@@ -48,6 +48,11 @@ def verify_receipt(text: str, keys: Sequence[Key], check: Check = openssl) -> Pr
     return Proven(leaf, checkpoint)
 
 
+def as_given_out(text: str) -> str:
+    """A receipt as it was before people and programs changed its line ends and added blanks."""
+    return text.replace("\r\n", "\n").strip() + "\n"
+
+
 def commitment_of(instance: str, salt: str) -> str:
     """The commitment that an opening, as an app was given it, leads to."""
     data = b"instance" + bytes.fromhex(salt) + instance.encode()

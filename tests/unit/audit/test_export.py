@@ -3,8 +3,10 @@
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from sipis.audit import export, receipt_for
@@ -47,6 +49,23 @@ async def test_l2_it_verifies_a_receipt_and_an_export_offline(tmp_path: Path) ->
     assert (receipt.returncode, "the receipt holds" in receipt.stdout) == (0, True)
     whole = run(taken, ".")
     assert (whole.returncode, "everything holds" in whole.stdout) == (0, True), whole.stdout
+
+
+SAVED: list[Callable[[bytes], bytes]] = [
+    lambda proof: proof + b"\n",
+    lambda proof: b"\n" + proof.rstrip(b"\n"),
+    lambda proof: proof.replace(b"\n", b"\r\n"),
+]
+
+
+@pytest.mark.parametrize("saved", SAVED)
+async def test_a_receipt_holds_however_its_lines_and_its_end_were_saved(
+    tmp_path: Path, saved: Callable[[bytes], bytes]
+) -> None:
+    taken = await exported(tmp_path)
+    (taken / "one.tlog-proof").write_bytes(saved((taken / "one.tlog-proof").read_bytes()))
+    assert run(taken, "--key", "keys", "one.tlog-proof").returncode == 0
+    assert run(taken, ".").returncode == 0
 
 
 async def test_it_ends_with_one_line_and_status_1_when_something_is_wrong(tmp_path: Path) -> None:
