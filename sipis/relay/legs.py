@@ -6,6 +6,7 @@ passed on as a plain refusal, never with credentials (RFC 3261 22; digest leak).
 
 from collections.abc import Callable, Iterable
 
+from sipis.relay.errand import Errand
 from sipis.relay.headers import body_for
 from sipis.relay.ports import OnOutcome
 from sipis.relay.tools import Tools
@@ -45,21 +46,32 @@ class Leg:
         on_outcome: OnOutcome,
         on_sent: OnSent | None = None,
     ) -> None:
-        """Send a request in the dialog with the body of `source`; not once it has ended."""
+        """Send a request in the dialog with the body of `source`; not once it has ended.
+
+        `on_sent` is told the transaction, again whenever the request goes once more to an app that
+        has changed networks.
+        """
         if self.dialog.state is DialogState.TERMINATED:
             return
         request = self.dialog.request(method, headers=headers)
         if isinstance(source, Request) and source.max_forwards is not None:
             request.headers.set("Max-Forwards", str(max(0, source.max_forwards - 1)))
 
-        def leave(flow: Flow) -> None:
+        def post(flow: Flow, hear: OnOutcome) -> str:
             if source is not None:
                 request.body = body_for(source, flow)
-            transaction = self._tools.sip.send(request, flow, on_outcome)
+            transaction = self._tools.sip.send(request, flow, hear)
             if on_sent is not None:
                 on_sent(transaction)
+            return transaction
 
-        self._way.use(leave)
+        def leave(flow: Flow) -> None:
+            post(flow, on_outcome)
+
+        if self.side is Door.APP:
+            Errand(self._way, self._tools, post, on_outcome).set_out()
+        else:
+            self._way.use(leave)
 
     def bye(self, headers: Headers = ()) -> None:
         """End the dialog; how the peer takes it does not matter."""
@@ -67,7 +79,7 @@ class Leg:
         self.dialog.terminate()
 
     def ack(self, number: int, invite: str, headers: Headers, source: Message) -> None:
-        """Acknowledge the 2xx to our re-INVITE of that CSeq and transaction."""
+        """Acknowledge the 2xx to our INVITE of that CSeq and transaction."""
 
         def leave(flow: Flow) -> None:
             ack = self.dialog.ack(number, headers=headers, body=body_for(source, flow))

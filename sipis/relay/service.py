@@ -187,8 +187,7 @@ class Relay:
         self._reception.take(event, found)
 
     async def _app_arrived(self, found: Found, binding: Binding) -> None:
-        for act in self._tools.awaited.take(found.n, self._tools.clock.monotonic()):
-            act(binding.flow)
+        self._tools.awaited.arrived(found.n, binding.flow, self._tools.clock.monotonic())
         for bridge in self._switchboard.of_instance(found.n):
             if bridge.pending:
                 bridge.app_came(binding)
@@ -204,6 +203,7 @@ class Relay:
         while True:
             await clock.sleep(SWEEP_EVERY)
             self._bindings.sweep(clock.monotonic())
+            self._tools.awaited.sweep(clock.monotonic())
             self._around.metrics.gauge("calls_now", len(self._switchboard))
             try:
                 await self._ledger.purge()

@@ -134,8 +134,9 @@ class Sides:
     def ack_app(self, claim: int, *, current: bool) -> None:
         """Acknowledge the app's 2xx; the current one with what the provider's ACK carried."""
         summons = self._summons[claim]
-        if current and self.ack is not None:
-            summons.ack(list(carried(self.ack)), body_for(self.ack, summons.flow))
+        if current and self.ack is not None and Door.APP in self.legs:
+            headers = list(carried(self.ack))
+            self.legs[Door.APP].ack(summons.number, summons.invite, headers, self.ack)
         else:
             summons.ack()
 

@@ -61,6 +61,11 @@ class Summons:
         """The transaction of the INVITE."""
         return self._transaction
 
+    @property
+    def number(self) -> int:
+        """Its CSeq."""
+        return self._request.cseq.number
+
     def send(self, headers: Headers) -> None:
         """Send it, with further headers of ours."""
         for name, value in headers:
@@ -75,11 +80,10 @@ class Summons:
         """Wait no longer for its final response."""
         self._tools.sip.abandon(self._transaction)
 
-    def ack(self, headers: Headers = (), body: bytes = b"") -> None:
-        """Acknowledge the app's 2xx."""
+    def ack(self) -> None:
+        """Acknowledge a 2xx of the app that nothing more is to be said to."""
         if self.dialog is not None:
-            ack = self.dialog.ack(self._request.cseq.number, headers=headers, body=body)
-            self._tools.sip.ack(ack, self.flow, self._transaction)
+            self._tools.sip.ack(self.dialog.ack(self.number), self.flow, self._transaction)
 
     def bye(self) -> None:
         """End a dialog that never became part of a call."""
@@ -119,8 +123,7 @@ class Summons:
             return None
 
     def _end_second_callee(self, dialog: Dialog) -> None:
-        number = self._request.cseq.number
-        self._tools.sip.ack(dialog.ack(number), self.flow, self._transaction)
+        self._tools.sip.ack(dialog.ack(self.number), self.flow, self._transaction)
         self._tools.sip.send(dialog.request("BYE"), self.flow, _ignore)
 
 

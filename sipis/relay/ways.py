@@ -27,6 +27,9 @@ class Way(Protocol):
     def use(self, act: Use) -> None:
         """Call `act` with the flow to the peer, now or as soon as it is known."""
 
+    def settle(self, act: Use) -> None:
+        """What `act` does is done: it need not be called again."""
+
     def follow(self, next_hop: Uri) -> None:
         """The peer is now reached through this URI."""
 
@@ -40,14 +43,19 @@ class AppWay:
         self._flow = flow
 
     def use(self, act: Use) -> None:
-        """The newest flow wins at once; an app that has none is awaited."""
+        """The newest flow wins at once, and again when the app comes on another one."""
         now = self._tools.clock.monotonic()
         binding = self._tools.bindings.find(self._n, now)
         flow = self._flow if binding is None else binding.flow
-        if flow is not None and self._tools.sip.is_open(flow):
+        if flow is not None and not self._tools.sip.is_open(flow):
+            flow = None
+        self._tools.awaited.keep(self._n, act, flow, now)
+        if flow is not None:
             act(flow)
-        else:
-            self._tools.awaited.keep(self._n, act, now)
+
+    def settle(self, act: Use) -> None:
+        """The app has got it."""
+        self._tools.awaited.settle(self._n, act)
 
     def follow(self, next_hop: Uri) -> None:
         """An app moves by registering on a new flow, not by its Contact."""
@@ -71,6 +79,9 @@ class ProviderWay:
             act(self._flow)
         elif len(self._waiting) < MOST_WAITING:
             self._waiting.append(act)
+
+    def settle(self, act: Use) -> None:
+        """A provider does not move."""
 
     def follow(self, next_hop: Uri) -> None:
         """Look up where the next requests go, unless the INVITE's flow leads there."""

@@ -134,15 +134,28 @@ def test_an_app_is_reached_on_its_newest_flow() -> None:
 
 def test_what_an_app_without_a_flow_would_get_waits_for_it() -> None:
     tools = app_tools()
-    assert used(AppWay(tools, 1, None)) == []
-    [act] = tools.awaited.take(1, tools.clock.monotonic())
-    act(FOUND)
+    flows = used(AppWay(tools, 1, None))
+    assert flows == []
+    tools.awaited.arrived(1, FOUND, tools.clock.monotonic())
+    assert flows == [FOUND]
+
+
+def test_what_went_to_an_app_goes_once_more_when_it_has_moved_unless_it_is_settled() -> None:
+    tools = app_tools()
+    way = AppWay(tools, 1, STREAM)
+    for settled in (False, True):
+        flows = used(way)
+        if settled:
+            way.settle(flows.append)
+        tools.awaited.arrived(1, FOUND, tools.clock.monotonic())
+        assert flows == ([STREAM] if settled else [STREAM, FOUND])
 
 
 def test_a_flow_that_is_gone_is_not_used() -> None:
     tools = app_tools(Net(open=False))
-    assert used(AppWay(tools, 1, STREAM)) == []
-    assert len(tools.awaited.take(1, tools.clock.monotonic())) == 1
+    flows = used(AppWay(tools, 1, STREAM))
+    tools.awaited.arrived(1, STREAM, tools.clock.monotonic())
+    assert flows == [STREAM]
 
 
 def app_tools(net: Net | None = None) -> Tools:
