@@ -61,6 +61,18 @@ class PrivateNetwork:
         """A connection to a program on the phone, on its own loopback."""
         return self._there(lambda: socket.create_connection(("127.0.0.1", port), 5))
 
+    def open(self, kind: socket.SocketKind, goal: tuple[str, int]) -> socket.socket:
+        """A socket of the phone, at its present address, connected to a place outside."""
+
+        def connected() -> socket.socket:
+            opened = socket.socket(socket.AF_INET, kind)
+            opened.bind((self.inside, 0))
+            opened.connect(goal)
+            opened.settimeout(0)
+            return opened
+
+        return self._there(connected)
+
     def set_udp_timeout(self, seconds: int) -> None:
         """For how long the NAT keeps a UDP binding over which nothing comes."""
         for name in ("udp_timeout", "udp_timeout_stream"):

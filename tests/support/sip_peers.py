@@ -21,6 +21,8 @@ ANSWER = OFFER.replace(b"192.0.2.1", b"192.0.2.2")
 class Peer(asyncio.DatagramProtocol):
     """A SIP peer made of one UDP socket: it sends what it is told and keeps what it gets."""
 
+    over = "UDP"
+
     def __init__(self) -> None:
         self.inbox: asyncio.Queue[Message] = asyncio.Queue()
         self.address = ("", 0)
@@ -65,7 +67,7 @@ class Peer(asyncio.DatagramProtocol):
     ) -> Request:
         """A request under a Via of this peer, sent."""
         branch = branch or f"z9hG4bK{next(self._numbers)}-{self.address[1]}"
-        via = ("Via", f"SIP/2.0/UDP {self.hostport};branch={branch};rport")
+        via = ("Via", f"SIP/2.0/{self.over} {self.hostport};branch={branch};rport")
         hops = (
             [] if any(name == "Max-Forwards" for name, _ in headers) else [("Max-Forwards", "70")]
         )
