@@ -1,19 +1,21 @@
 """Deletions acknowledged over the API beside refreshes, and thousands of expiries at one instant.
 
-    python -m bench.deletion [INSTANCES]
+    python -m bench deletion
+    python -m bench.deletion --instances 10000 100000 --expiries 10000
 
 An acknowledged deletion has destroyed the key and erased the row, both on disk; so the time is
 shown beside raw fdatasync calls on the same disk in the same seconds.
 """
 
+import argparse
 import http.client
 import json
+import os
 import sqlite3
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +28,7 @@ from bench.report import Figure, Target, quantile
 from bench.server import Server
 from sipis.store.connection import MAIN_FILE
 
-INSTANCES, QUICK_INSTANCES = 10_000, 4_000
+SIZES, SIZES_QUICK = (10_000, 100_000), (4_000,)
 ONE_BY_ONE, AT_ONCE = 300, 200
 EXPIRIES, QUICK_EXPIRIES = 10_000, 2_000
 BOUND = 40.0
@@ -36,18 +38,25 @@ LEAD = 10.0
 """Seconds between filling the folder and the common expiry: time enough to start."""
 FILLING = 0.0015
 """Seconds that each phone may take until it sleeps."""
+BEGUN = 500
+"""Refreshes that have succeeded when the first is deleted."""
 CELL = 128
 QUIET = 1.0
 """Milliseconds of a raw fdatasync (p99) up to which the disk says something about us."""
 
 
-def run(*, quick: bool = False, instances: int = 0) -> Iterator[Figure]:
-    """DELETE one after the other and at once; expiries of one instant."""
-    with tempfile.TemporaryDirectory() as name:
-        yield from _deletions(
-            Path(name) / "delete", instances or (QUICK_INSTANCES if quick else INSTANCES)
-        )
-        yield from _expiries(Path(name) / "expire", QUICK_EXPIRIES if quick else EXPIRIES)
+def run(
+    *, quick: bool = False, sizes: Sequence[int] = (), expiries: int | None = None
+) -> Iterator[Figure]:
+    """DELETE one after the other and at once, at each size; expiries of one instant."""
+    for size in sizes or (SIZES_QUICK if quick else SIZES):
+        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+            yield from _deletions(Path(name), size)
+    if expiries is None:
+        expiries = QUICK_EXPIRIES if quick else EXPIRIES
+    if expiries:
+        with tempfile.TemporaryDirectory(dir=os.environ.get("BENCH_DIR")) as name:
+            yield from _expiries(Path(name), expiries)
 
 
 def _deletions(folder: Path, count: int) -> Iterator[Figure]:
@@ -62,9 +71,10 @@ def _deletions(folder: Path, count: int) -> Iterator[Figure]:
             put_to_sleep(server.data, phones, bound=BOUND)
             ids = _ids(server.data)
             server.start()
-            wait_until(lambda: registrar.accepted > count // 20, "refreshes beside")
+            wait_until(lambda: registrar.accepted > BEGUN, "refreshes beside")
             one_by_one, syncs = _beside_syncs(server, ids[:ONE_BY_ONE])
             at_once = _at_once(server, ids[ONE_BY_ONE : ONE_BY_ONE + AT_ONCE])
+            receipt = len(_deleted(server.api_port, ids[ONE_BY_ONE + AT_ONCE])["proof"])
         finally:
             registrar.stop()
     name = f"deletion: DELETE acknowledged, {count:,} instances and refreshes,"
@@ -76,6 +86,7 @@ def _deletions(folder: Path, count: int) -> Iterator[Figure]:
         f"deletion: {AT_ONCE} DELETEs at once, each", at_once / AT_ONCE, "ms",
         quantile(syncs, 0.5), "raw fdatasync", note="group commit",
     )  # fmt: skip
+    yield Figure(f"deletion: receipt, {count:,} instances", receipt, "bytes", target=Target(2048))
 
 
 def _beside(label: str, share: float, name: str, ours: list[float], raw: list[float]) -> Figure:
@@ -111,6 +122,11 @@ def _at_once(server: Server, ids: list[str]) -> float:
 
 def _delete(port: int, instance: str) -> float:
     """Milliseconds of one DELETE on an open connection."""
+    return float(_deleted(port, instance)["took"])
+
+
+def _deleted(port: int, instance: str) -> dict[str, str]:
+    """The receipt of a DELETE, and under `took` its milliseconds."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.connect()
     began = time.perf_counter()
@@ -118,11 +134,11 @@ def _delete(port: int, instance: str) -> float:
         "DELETE", f"/v1/instances/{instance}", headers={"Authorization": f"Bearer {SECRET}"}
     )
     answer = connection.getresponse()
-    body = json.loads(answer.read())
+    text = answer.read()
     took = (time.perf_counter() - began) * 1e3
     connection.close()
-    assert answer.status == 200, body
-    return took
+    assert answer.status == 200, text
+    return {**json.loads(text), "took": str(took)}
 
 
 def _expiries(folder: Path, count: int) -> Iterator[Figure]:
@@ -157,6 +173,14 @@ def _held(data: Path) -> set[bytes]:
     return {slots[place + 4 : place + 20] for place in range(0, len(slots), CELL)}
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.deletion", description=__doc__)
+    parser.add_argument("--instances", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--expiries", type=int, default=EXPIRIES, help="0: leave them out")
+    return parser.parse_args()
+
+
 if __name__ == "__main__":
-    for figure in run(instances=int(sys.argv[1]) if len(sys.argv) > 1 else 0):
+    wanted = _arguments()
+    for figure in run(sizes=wanted.instances, expiries=wanted.expiries):
         print(figure.line(), flush=True)

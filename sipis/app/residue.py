@@ -67,9 +67,12 @@ def _all_of(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 def places(settings: Settings, since: float = 0.0) -> Iterator[Path]:
-    """All files of the store and of the keys; temporary ones and outputs written since then."""
+    """All files of the store and of the keys; temporary ones and outputs written since then.
+
+    Write-ahead logs come first: a checkpoint moves what they hold into a file that is yet to come.
+    """
     directory = settings.store.directory
-    yield from _files_below(directory)
+    yield from sorted(_files_below(directory), key=lambda path: not path.name.endswith("-wal"))
     for path in (epoch_path(settings), settings.keys.slots):
         if path is not None and not path.is_relative_to(directory):
             yield path

@@ -61,6 +61,10 @@ _MARKER: Final = re.compile(r"[A-Za-z0-9._-]{12,64}")
 _log = structlog.get_logger("canary")
 
 
+class Blind(SipisError):
+    """The search does not see what is held."""
+
+
 class Diary(Protocol):
     """Who writes it down: the transparency log."""
 
@@ -191,10 +195,10 @@ class Canary:
         )
 
     async def _see(self, planted: _Planted) -> None:
-        """The control: what is held is seen; OSError when the search is blind."""
+        """The control: what is held is seen, or else Blind."""
         places = list(self._grounds.places(planted.since))
         if not await asyncio.to_thread(search_files, places, planted.sealed):
-            raise OSError("the search does not see what is held")
+            raise Blind
 
     async def _end(self, enabled: Enabled) -> None:
         """As an app ends its own, save for the reason, so that people can be counted apart."""
