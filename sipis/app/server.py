@@ -144,7 +144,7 @@ class Server:
         endpoint = ground.endpoint
         endpoint.on_request[Door.PROVIDER] = self._relay.provider_door
         endpoint.on_request[Door.APP] = self._relay.app_door
-        endpoint.trusted = self._relay.trusts
+        endpoint.strangers.trusted = self._relay.trusts
         endpoint.connectable = self._relay.connectable
         endpoint.on_flow_closed.append(self._relay.flow_closed)
         self._lifecycle.on_ended.append(self._relay.instance_gone)

@@ -43,13 +43,11 @@ from sipis.transport.keepalive import NAT_BINDING, KeepAlive
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.pump import Pump
 from sipis.transport.receiver import Connection
+from sipis.transport.strangers import Strangers
 from sipis.transport.targets import BoundListener, Listener, Target, parse_advertised
-from sipis.transport.throttle import Throttle
 from sipis.transport.tls import TlsSettings
 from sipis.transport.udp import UdpSockets
 
-MOST_ACQUAINTANCES: Final = 16_384
-"""Hosts that we wrote to first, remembered so that their answers are never throttled."""
 TOKEN_BYTES: Final = 16
 SHORTEST_HOLD: Final = 60.0
 """Seconds for which a flow is held after any 2xx to REGISTER."""
@@ -63,8 +61,8 @@ _PING: Final = b"\r\n\r\n"
 class Endpoint:
     """All SIP sockets of a process, and the one stack behind them.
 
-    Set `on_request` before start(); run() must be running from then on. `trusted` tells the flows
-    of no strangers, `connectable` those UDP flows whose peer may be connected to at its address.
+    Set `on_request` before start(); run() must be running from then on. `strangers` is told who is
+    none, `connectable` tells those UDP flows whose peer may be connected to at its address.
     """
 
     def __init__(
@@ -85,7 +83,6 @@ class Endpoint:
     ) -> None:
         """`entropy(n)` gives n random bytes; `nat_binding` is in seconds."""
         limits, metrics = limits or Limits(), metrics or Metrics()
-        self.trusted: Callable[[Flow], bool] = _nobody
         self.connectable: Callable[[Flow], bool] = _is_providers
         self.on_flow_closed: list[Callable[[Flow], None]] = []
         self.on_address_change: list[Callable[[Flow], None]] = []
@@ -95,16 +92,7 @@ class Endpoint:
         self._policy = policy
         self._user_agent = user_agent
         self._metrics = metrics
-        self._stack = Stack(
-            token=lambda: entropy(TOKEN_BYTES).hex(),
-            instance_of=instance_of,
-            quiet=self._is_quiet,
-            largest_request=LARGEST_REQUEST,
-        )
-        self._dispatch = Dispatch(metrics)
         self._addresses = OwnAddresses(parse_advertised(advertise), learn=learn_from_rport)
-        self._throttle = Throttle(limits.rate)
-        self._acquainted: dict[str, None] = {}
         self._supervisor = Supervisor("transport", clock, on_crash=metrics.crashed)
         numbers = itertools.count(1)
         self._udp = UdpSockets(self, numbers)
@@ -115,6 +103,14 @@ class Endpoint:
             fail=self._give_up,
             heard=self.last_received,
             nat_binding=nat_binding,
+        )
+        self.strangers = Strangers(limits.rate, held=self._keepalive.holds, spend=self._udp.spend)
+        self._dispatch = Dispatch(metrics)
+        self._stack = Stack(
+            token=lambda: entropy(TOKEN_BYTES).hex(),
+            instance_of=instance_of,
+            quiet=self.strangers.get_silence,
+            largest_request=LARGEST_REQUEST,
         )
         self._connections = Connections(
             self,
@@ -179,7 +175,7 @@ class Endpoint:
         Raises RefusedAddress, or TransportError when there is no way to the target.
         """
         self._policy.check(target.host, target.port)
-        self._acquaint(target.host)
+        self.strangers.acquaint(target.host)
         if target.transport is Transport.UDP:
             return self._udp.flow_to(target.host, target.port, door, share)
         domain = provider or target.tls_name or ""
@@ -264,9 +260,8 @@ class Endpoint:
 
     def receive(self, data: bytes, flow: Flow, now: float) -> bool:
         """Take in one message; False, and nothing taken, when its source sends too many."""
-        host = flow.remote[0]
         try:
-            if host in self._acquainted or self._throttle.admit(host, now) or self._knows(flow):
+            if self.strangers.may_speak(flow, now):
                 self._stack.receive(data, flow, now)
                 return True
         except Exception as crash:  # a bug of ours must not cost the socket
@@ -309,7 +304,7 @@ class Endpoint:
 
     async def connect(self, flow: Flow) -> Flow:
         """A TCP flow to where this UDP flow leads; TransportError when none can be had."""
-        self._acquaint(flow.remote[0])
+        self.strangers.acquaint(flow.remote[0])
         return await self._connections.flow(_beside(flow))
 
     def detour(self, transaction: str, stream: Flow) -> None:
@@ -328,7 +323,7 @@ class Endpoint:
     # What the pump calls.
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
-        if self._would_amplify(data, flow):
+        if self.strangers.would_gain(len(data), flow):
             self._metrics.count("foreign_requests_total", door=flow.door.value)
             return
         try:
@@ -386,30 +381,8 @@ class Endpoint:
         if connection is not None:
             connection.abort()
 
-    def _acquaint(self, host: str) -> None:
-        if host not in self._acquainted and len(self._acquainted) >= MOST_ACQUAINTANCES:
-            self._acquainted.pop(next(iter(self._acquainted)))
-        self._acquainted[host] = None
-
-    def _knows(self, flow: Flow) -> bool:
-        """Whether the peer is no stranger: a room above vouches for it, or a binding holds it."""
-        return self.trusted(flow) or self._keepalive.holds(flow)
-
     def _may_connect(self, flow: Flow) -> bool:
         return self.connectable(flow) and self._policy.permits(*flow.remote)
-
-    def _is_quiet(self, flow: Flow) -> bool:
-        """Whether an answer could serve a scanner or hit a third party."""
-        exposed = flow.door is Door.PROVIDER or flow.transport is Transport.UDP
-        return exposed and not self._knows(flow)
-
-    def _would_amplify(self, data: bytes, flow: Flow) -> bool:
-        """Whether a stranger's datagram would bring more bytes to its alleged source than it had.
-
-        At the provider's door nothing is sent to strangers but what a room above orders.
-        """
-        guarded = flow.door is Door.APP and flow.transport is Transport.UDP
-        return guarded and not self._knows(flow) and not self._udp.spend(len(data), flow)
 
     async def _listen(self, listener: Listener) -> BoundListener:
         if listener.transport is Transport.UDP:
@@ -417,10 +390,6 @@ class Endpoint:
         else:
             host, port = await self._connections.listen(listener)
         return BoundListener(listener.door, listener.transport, host, port)
-
-
-def _nobody(_flow: Flow) -> bool:
-    return False
 
 
 def _is_providers(flow: Flow) -> bool:

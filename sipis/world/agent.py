@@ -61,7 +61,7 @@ class Agent:
             tls=self._tls,
         )
         self.endpoint.on_request[Door.APP] = self._handle
-        self.endpoint.trusted = _everybody
+        self.endpoint.strangers.trusted = _everybody
 
     async def __aenter__(self) -> Self:
         await self.endpoint.start()

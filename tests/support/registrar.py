@@ -318,7 +318,7 @@ async def registrar_on(
     endpoint = new_endpoint(clock, port, transport, host=host, beside=beside)
     registrar = Registrar(endpoint)
     endpoint.on_request[Door.PROVIDER] = registrar
-    endpoint.trusted = lambda _flow: True
+    endpoint.strangers.trusted = lambda _flow: True
     async with _running(endpoint):
         yield registrar
 

@@ -163,7 +163,7 @@ class House:
         )
         self.endpoint.on_request[Door.PROVIDER] = self.relay.provider_door
         self.endpoint.on_request[Door.APP] = self.relay.app_door
-        self.endpoint.trusted = self.relay.trusts
+        self.endpoint.strangers.trusted = self.relay.trusts
         self.endpoint.connectable = self.relay.connectable
         self.endpoint.on_flow_closed.append(self.relay.flow_closed)
         await self.endpoint.start()

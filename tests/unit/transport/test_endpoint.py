@@ -225,7 +225,7 @@ async def test_nonsense_from_a_trusted_source_is_answered(
     start: Start, peer: socket.socket, place: int
 ) -> None:
     ours = await start(UDP, app=[UDP])
-    ours.endpoint.trusted = lambda flow: True
+    ours.endpoint.strangers.trusted = lambda flow: True
     bad = build_request("OPTIONS", Via="SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa;rport")
     bad.headers.set("CSeq", "1 INVITE")
     peer.sendto(bad.to_bytes(), ("127.0.0.1", ours.endpoint.listening[place].port))
