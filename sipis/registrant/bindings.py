@@ -10,16 +10,19 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from sipis.model import Account
 from sipis.sip.flow import Transport
-from sipis.sip.grammar import format_hostport, quote, split_list
+from sipis.sip.grammar import format_hostport, parse_number, quote, split_list
+from sipis.sip.limits import MAX_SECONDS
 from sipis.sip.message import Request, Response
 from sipis.sip.uri import SipUri
 
 METHOD: Final = "REGISTER"
-ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
+_ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
+_SUPPORTED: Final = {True: "Supported: path, outbound", False: "Supported: path"}
+"""By whether the transport is reliable: on UDP `outbound` would promise STUN (RFC 5626)."""
 _EXPIRES: Final = re.compile(r';[ \t]*+expires[ \t]*+=[ \t]*+"?+([0-9]{1,10})', re.IGNORECASE)
 _SIMPLE_AOR: Final = re.compile(
     r"(sips?:[^\x00-\x20\x7f<>\":;?@]++@)([A-Za-z0-9.\-]++(?:[:;].*+)?)"
@@ -43,8 +46,7 @@ class Place:
     route: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What makes the binding ours at the registrar: random texts that outlive restarts."""
 
     token: str
@@ -57,8 +59,7 @@ class Identity:
         return cls(token, call_id, _urn(token))
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(NamedTuple):
     """One REGISTER: its sequence number, seconds wanted (0 removes), and the address of ours.
 
     `old_contact` is a Contact URI of ours to remove in the same request; `plain` leaves out every
@@ -74,8 +75,7 @@ class Ask:
     old_contact: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """What a 200 says of our own binding: seconds left to it (0: there is none)."""
 
     seconds: int
@@ -110,22 +110,23 @@ def build_register(
     """
     aor = address_of_record(account.aor, place)
     display = f"{quote(account.display_name)} " if account.display_name else ""
-    headers = [
-        ("Max-Forwards", "70"),
-        ("From", f"{display}<{aor}>;tag={_from_tag(identity)}"),
-        ("To", f"{display}<{aor}>"),
-        ("Call-ID", identity.call_id),
-        ("CSeq", f"{ask.cseq} {METHOD}"),
-        ("Contact", _contact(identity, ask)),
-        ("Expires", str(ask.expires)),
-        ("User-Agent", account.user_agent or user_agent),
-        *answers,
+    lines = [
+        "Max-Forwards: 70",
+        f"From: {display}<{aor}>;tag={_from_tag(identity)}",
+        f"To: {display}<{aor}>",
+        f"Call-ID: {identity.call_id}",
+        f"CSeq: {ask.cseq} {METHOD}",
+        f"Contact: {_contact(identity, ask)}",
+        f"Expires: {ask.expires}",
+        f"User-Agent: {account.user_agent or user_agent}",
+        *(f"{name}: {value}" for name, value in answers),
     ]
     if place.route:
-        headers.insert(0, ("Route", place.route))
+        lines.insert(0, f"Route: {place.route}")
     if not ask.plain:
-        headers += (("Supported", _supported(ask.transport)), ("Allow", ALLOW))
-    return Request.build(METHOD, place.uri, headers)
+        lines += (_SUPPORTED[ask.transport.reliable], _ALLOW)
+    lines.append("Content-Length: 0")
+    return Request.written(METHOD, place.uri, lines)
 
 
 def address_of_record(aor: str, place: Place) -> str:
@@ -146,6 +147,12 @@ def read_grant(response: Response, identity: Identity, requested: int) -> Grant:
     if stated is None:
         stated = requested if response.expires is None else response.expires
     return Grant(stated, _service_route(response))
+
+
+def flow_timer(response: Response) -> int | None:
+    """Seconds after which the registrar gives a silent flow up (RFC 5626 4.4), if it says so."""
+    stated = response.headers.get("flow-timer")
+    return None if stated is None else parse_number(stated, MAX_SECONDS)
 
 
 def _own_contact(lines: Sequence[str], identity: Identity) -> str | None:
@@ -171,6 +178,8 @@ def _stated_expires(contact: str) -> int | None:
 
 
 def _service_route(response: Response) -> tuple[str, ...]:
+    if "service-route" not in response.headers:
+        return ()
     return tuple(response.headers.get_all("service-route")[:_SERVICE_ROUTES])
 
 
@@ -186,11 +195,6 @@ def _contact(identity: Identity, ask: Ask) -> str:
     if not ask.old_contact or ask.old_contact == uri:
         return bound
     return f"{bound};expires={ask.expires}, <{ask.old_contact}>;expires=0"
-
-
-def _supported(transport: Transport) -> str:
-    """`outbound` only where a flow is worth naming: on UDP it would promise STUN (RFC 5626)."""
-    return "path, outbound" if transport.reliable else "path"
 
 
 def _from_tag(identity: Identity) -> str:

@@ -8,7 +8,7 @@ Refuses clocks and chance: `now` is any clock in seconds, `jitter` 0 up to 1.
 
 from collections import deque
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 from typing import Final
 
 from sipis.registrant.schedule import TRANSIENT
@@ -24,7 +24,7 @@ LONGEST_PAUSE: Final = HOUR
 """No Retry-After closes an address for longer; the account that got it may wait longer."""
 
 
-class Phase(Enum):
+class Phase(StrEnum):
     """Where a breaker stands."""
 
     CLOSED = "closed"
@@ -32,7 +32,7 @@ class Phase(Enum):
     PROBING = "probing"
 
 
-class Signal(Enum):
+class Signal(StrEnum):
     """What a breaker hears."""
 
     TRIP = "trip"

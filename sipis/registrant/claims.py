@@ -78,9 +78,10 @@ class Claims:
         if moment < self._asleep_until - SHORTEST_NAP:
             self._woken.set()
 
-    def freed(self, registrar: str) -> None:
+    def finish(self, registrar: str) -> None:
         """An attempt of this registrar has ended; wake when enough room for a batch came of it."""
         desk = self._politeness.desk(registrar)
+        desk.finish()
         if self._full or (registrar in self._backlog and desk.in_flight * 2 <= desk.most_in_flight):
             self._woken.set()
 

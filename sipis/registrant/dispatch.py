@@ -13,7 +13,6 @@ from sipis.clock import Clock
 from sipis.config import ProviderSettings
 from sipis.errors import FieldError, KeyGone, RemoteProtocolError, TransportError, VaultError
 from sipis.registrant.bindings import Identity, Place, place_of
-from sipis.registrant.exchange import Exchange
 from sipis.registrant.order import Order, Way
 from sipis.registrant.politeness import Desk, Politeness
 from sipis.registrant.schedule import Outcome, Result, requested_expires
@@ -86,8 +85,10 @@ class Opening:
 
     async def order(self, claim: Claim, opened: OpenedAccount) -> Order | Result:
         """Everything that the exchange needs, or why there is none."""
-        provider, now = self._provider(claim.registrar), self._rooms.clock.wall()
-        desk = await self._desk(claim.registrar)
+        now, doubtful = self._rooms.clock.wall(), not claim.proven or claim.refusals > 0
+        desk = self._politeness.desk(claim.registrar)
+        if not desk.introduced:
+            await self._introduce(desk, claim.registrar)
         try:
             place = place_of(opened.account)
             ways = await self.ways(claim.registrar, place)
@@ -95,16 +96,18 @@ class Opening:
             return Result(Outcome.MISFIT)
         except (TransportError, FieldError):
             return Result(Outcome.UNREACHABLE)
-        passable = _passable(ways, now, doubtful=is_doubtful(claim))
+        passable = _passable(ways, now, doubtful=doubtful)
         if isinstance(passable, Result):
             return passable
         wanted = opened.account.expires or self._expires
         return Order(
             claim=claim,
+            desk=desk,
+            doubtful=doubtful,
             opened=opened,
             place=place,
             identity=Identity.of(claim.contact_token, claim.call_id),
-            provider=provider,
+            provider=self._provider(claim.registrar),
             trace=Trace.of(claim.binding),
             expires=requested_expires(wanted, desk.min_expires, claim.expires_at, now),
             ways=passable,
@@ -138,50 +141,39 @@ class Opening:
             ways.append(Way(target, gate))
         return ways
 
-    async def flow(self, exchange: Exchange) -> Flow:
-        """A flow to the exchange's current address; TransportError when there is none."""
-        claim, target = exchange.order.claim, exchange.way.target
-        return await self.flow_to(target, claim.registrar, claim.contact_token)
+    async def flow_to(self, target: Target, claim: Claim) -> Flow:
+        """A flow under the provider's policy for shared and separate sources.
 
-    async def flow_to(self, target: Target, registrar: str, token: str) -> Flow:
-        """A flow under the provider's policy for shared and separate sources."""
-        provider = self._provider(registrar)
+        A shared UDP flow is kept: it lasts as long as the process. TransportError: there is none.
+        """
+        provider = self._provider(claim.registrar)
         udp = target.transport is Transport.UDP
         policy = provider.udp_source if udp else provider.flows
-        if udp and policy == "shared":
-            return await self._shared_flow(target)
-        share = share_of(policy, token)
-        return await self._rooms.endpoint.flow_to(target, share=share, provider=registrar)
-
-    async def _shared_flow(self, target: Target) -> Flow:
-        """The flow from the door's own socket: it lasts as long as the process."""
-        flow = self._flows.get(target)
+        kept = udp and policy == "shared"
+        flow = self._flows.get(target) if kept else None
         if flow is None:
-            flow = await self._rooms.endpoint.flow_to(target)
-            if len(self._flows) >= MOST_KEPT:
-                self._flows.clear()
-            self._flows[target] = flow
+            share = share_of(policy, claim.contact_token)
+            flow = await self._rooms.endpoint.flow_to(target, share=share, provider=claim.registrar)
+            if kept:
+                self._keep(target, flow)
         return flow
 
-    async def _desk(self, registrar: str) -> Desk:
-        desk = self._politeness.desk(registrar)
-        if not desk.introduced:
-            desk.introduced = True
-            known = await self._rooms.store.read(registrars.get, registrar)
-            desk.min_expires = max(desk.min_expires, known.min_expires if known else 0)
-        return desk
+    def _keep(self, target: Target, flow: Flow) -> None:
+        if len(self._flows) >= MOST_KEPT:
+            self._flows.clear()
+        self._flows[target] = flow
+
+    async def _introduce(self, desk: Desk, registrar: str) -> None:
+        """Read what the store remembers of a registrar."""
+        desk.introduced = True
+        known = await self._rooms.store.read(registrars.get, registrar)
+        desk.min_expires = max(desk.min_expires, known.min_expires if known else 0)
 
 
 def _passable(ways: list[Way], now: float, *, doubtful: bool) -> list[Way] | Result:
     """The ways whose gates are open, or the shortest wait."""
-    waits = [way.gate.wait(now, doubtful=doubtful) for way in ways]
-    passable = [way for way, wait in zip(ways, waits, strict=True) if wait is None]
+    passable = [way for way in ways if way.gate.wait(now, doubtful=doubtful) is None]
     if passable:
         return passable
-    shortest = min(wait for wait in waits if wait is not None)
-    return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)
-
-
-def is_doubtful(claim: Claim) -> bool:
-    """Whether this account's credentials may well be refused."""
-    return not claim.proven or claim.refusals > 0
+    waits = (way.gate.wait(now, doubtful=doubtful) or 0.0 for way in ways)
+    return Result(Outcome.PROVIDER_PAUSED, retry_after=min(waits))

@@ -67,7 +67,7 @@ class Registrant:
             supervisor=self._supervisor,
             metrics=metrics,
             jitter=jitter,
-            freed=self._claims.freed,
+            finish=self._claims.finish,
             unopenable=observer.on_unopenable,
         )
         self._farewells = Farewells(

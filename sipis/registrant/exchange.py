@@ -30,7 +30,7 @@ PATIENCE: Final = 5.0
 class Exchange:
     """Carries out one order.
 
-    `reuse` answers the remembered challenge ahead. `finished` is called once with the result;
+    `finished` is called once with the result;
     `lost_way` when the next address is wanted. `flow` is where the Contact leads; `carrier` brought
     the last response and is another one where a REGISTER was too large for UDP.
     """
@@ -38,7 +38,7 @@ class Exchange:
     __slots__ = (
         "_alarm", "_answers", "_attempt", "_finished", "_from_memory", "_lost_way", "_may_reuse",
         "_means", "_nonce", "_sent", "_transaction", "_used", "began_at", "carrier", "done", "flow",
-        "grant", "moved", "nonce_was_reusable", "order", "way",
+        "flow_timer", "grant", "moved", "nonce_was_reusable", "order", "way",
     )  # fmt: skip
 
     def __init__(
@@ -46,8 +46,6 @@ class Exchange:
         order: Order,
         means: Means,
         *,
-        plain: bool,
-        reuse: bool,
         finished: "Callable[[Exchange, Result], None]",
         lost_way: "Callable[[Exchange, Outcome], None]",
     ) -> None:
@@ -56,15 +54,16 @@ class Exchange:
         self.flow: Flow | None = None
         self.carrier: Flow | None = None
         self.grant: bindings.Grant | None = None
+        self.flow_timer: int | None = None
         self.moved = False
         self.done = False
         self.began_at = means.clock.monotonic()
         self._means = means
-        self._attempt = Attempt(order.expires, targets_left=len(order.ways), plain=plain)
+        self._attempt = Attempt(order.expires, targets_left=len(order.ways), plain=order.desk.plain)
         self._finished = finished
         self._lost_way = lost_way
         self._nonce = live_nonce(order.trace.nonce, order.claim.nonce_count)
-        self._may_reuse = reuse
+        self._may_reuse = not order.desk.one_time_nonces
         self.nonce_was_reusable: bool | None = None
         self._answers: dict[bool, Authorized] = {}
         self._sent = 0
@@ -110,6 +109,8 @@ class Exchange:
     @property
     def password_realms(self) -> tuple[str, ...]:
         """The realms where the password itself was used: of a proxy, of the registrar, or both."""
+        if not self.order.opened.password_based:
+            return ()
         used = (answer for answer in self._answers.values() if answer.password_based)
         return tuple(dict.fromkeys(answer.nonce.realm for answer in used))
 
@@ -159,6 +160,7 @@ class Exchange:
         if grant.seconds <= 0:
             return Result(Outcome.NOT_BOUND, response.status)
         self.grant = grant
+        self.flow_timer = bindings.flow_timer(response)
         self.moved = self._was_seen_elsewhere(response)
         return Result(Outcome.REGISTERED, response.status, grant.seconds)
 
@@ -245,12 +247,14 @@ class Exchange:
             port=port,
             transport=flow.transport,
             plain=self._attempt.plain,
-            old_contact=self._old_contact(),
+            old_contact=self._old_contact(flow),
         )
 
-    def _old_contact(self) -> str:
+    def _old_contact(self, flow: Flow) -> str:
         """The Contact that the registrar still holds, to be removed when ours has changed."""
         trace, alive = self.order.trace, self.order.claim.bound_until or 0.0
+        if (trace.transport, trace.contact) == (flow.transport, self._used):
+            return ""
         if trace.transport is None or alive <= self._means.clock.wall():
             return ""
         return bindings.contact_uri(self.order.identity, *trace.contact, trace.transport)
@@ -269,7 +273,7 @@ class Exchange:
     def _was_seen_elsewhere(self, response: Response) -> bool:
         """Whether the Contact just registered is not where the registrar sees us."""
         assert self.flow is not None
-        if self.carrier != self.flow:
+        if self.carrier is not self.flow:
             return False
         if self._from_memory:
             seen = seen_address(response)

@@ -4,7 +4,6 @@ Refuses to start anything for an instance that is being destroyed, however late 
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Final
 
 from sipis.errors import TransportError
@@ -12,7 +11,7 @@ from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.registrant import settlements
 from sipis.registrant.continuity import FLOW_SPREAD, Continuity
-from sipis.registrant.dispatch import Opening, Rooms, is_doubtful
+from sipis.registrant.dispatch import Opening, Rooms
 from sipis.registrant.exchange import Exchange
 from sipis.registrant.ledger import Entry, Ledger
 from sipis.registrant.order import Means, Order
@@ -32,7 +31,7 @@ MOST_GONE: Final = 100_000
 
 
 class Exchanges:
-    """What is under way. `freed` is told a registrar whenever an attempt of it has ended."""
+    """What is under way. `finish` is told a registrar whenever an attempt of it has ended."""
 
     def __init__(
         self,
@@ -46,7 +45,7 @@ class Exchanges:
         supervisor: Supervisor,
         metrics: Metrics,
         jitter: Callable[[], float],
-        freed: Callable[[str], None],
+        finish: Callable[[str], None],
         unopenable: Callable[[int], None],
     ) -> None:
         self._rooms = rooms
@@ -58,7 +57,7 @@ class Exchanges:
         self._supervisor = supervisor
         self._metrics = metrics
         self._jitter = jitter
-        self._freed = freed
+        self._finish = finish
         self._unopenable = unopenable
         self._starting: set[int] = set()
         self._under_way: dict[int, Exchange] = {}
@@ -146,22 +145,19 @@ class Exchanges:
             self._finished(oldest, Result(Outcome.TIMEOUT))
 
     def _begin(self, order: Order) -> Exchange:
-        desk = self._politeness.desk(order.claim.registrar)
         exchange = Exchange(
             order,
             self._means,
-            plain=desk.plain,
-            reuse=not desk.one_time_nonces,
             finished=self._finished,
             lost_way=self._lost_way,
         )
         self._under_way[order.claim.n] = exchange
-        exchange.way.gate.enter(doubtful=is_doubtful(order.claim))
+        exchange.way.gate.enter(doubtful=order.doubtful)
         return exchange
 
     async def _set_out(self, exchange: Exchange) -> None:
         try:
-            flow = await self._opening.flow(exchange)
+            flow = await self._opening.flow_to(exchange.way.target, exchange.order.claim)
         except TransportError:
             if not exchange.done:
                 exchange.unreachable()
@@ -171,9 +167,9 @@ class Exchanges:
 
     def _lost_way(self, exchange: Exchange, why: Outcome) -> None:
         """An address failed and there is another: blame the first, turn to the second."""
-        self._judge(self._leave(exchange), exchange.order.claim, Result(why))
+        self._judge(self._leave(exchange), exchange.order, Result(why))
         way = exchange.take_next_way()
-        way.gate.enter(doubtful=is_doubtful(exchange.order.claim))
+        way.gate.enter(doubtful=exchange.order.doubtful)
         if not self._supervisor.spawn("next way", self._set_out(exchange)):
             exchange.abort()
             self._finished(exchange, Result(why))
@@ -181,37 +177,41 @@ class Exchanges:
     def _finished(self, exchange: Exchange, result: Result) -> None:
         claim = exchange.order.claim
         self._under_way.pop(claim.n, None)
-        self._judge(self._leave(exchange), claim, result)
-        self._learn_ways(exchange, result)
+        self._judge(self._leave(exchange), exchange.order, result)
+        if result.outcome is Outcome.REGISTERED:
+            self._learn_ways(exchange)
         self._settle(claim, result, exchange)
 
     def _leave(self, exchange: Exchange) -> Gate:
         gate = exchange.way.gate
-        gate.leave(doubtful=is_doubtful(exchange.order.claim))
+        gate.leave(doubtful=exchange.order.doubtful)
         return gate
 
-    def _judge(self, gate: Gate, claim: Claim, result: Result) -> None:
+    def _judge(self, gate: Gate, order: Order, result: Result) -> None:
         """What this result says about the address."""
+        if result.outcome in (Outcome.REGISTERED, Outcome.RELEASED):
+            gate.succeeded(doubtful=order.doubtful)
+        else:
+            self._blame(gate, order.claim, result)
+        if gate.changed:
+            self._ledger.note_gate(gate)
+
+    def _blame(self, gate: Gate, claim: Claim, result: Result) -> None:
+        """How far the address is at fault for a failure."""
         now, rule = self._rooms.clock.wall(), RULES[result.outcome]
         if rule.rebuff:
             gate.refused(now)
         if result.status == 503 and result.retry_after is not None:
             gate.pause(result.retry_after, now)
-        elif result.outcome in (Outcome.REGISTERED, Outcome.RELEASED):
-            gate.succeeded(doubtful=is_doubtful(claim))
         elif rule.blames is Blame.ALWAYS or (rule.blames is Blame.PROVEN and claim.proven):
             if gate.failed(claim.n, now, self._jitter()):
                 self._metrics.count("breaker_opened_total")
         else:
             gate.undecided()
-        if gate.changed:
-            self._ledger.note_gate(gate)
 
-    def _learn_ways(self, exchange: Exchange, result: Result) -> None:
+    def _learn_ways(self, exchange: Exchange) -> None:
         """Remember per registrar what made this attempt succeed."""
-        if result.outcome is not Outcome.REGISTERED:
-            return
-        desk = self._politeness.desk(exchange.order.claim.registrar)
+        desk = exchange.order.desk
         desk.plain = exchange.plain
         if exchange.nonce_was_reusable is not None:
             desk.one_time_nonces = not exchange.nonce_was_reusable
@@ -240,10 +240,11 @@ class Exchanges:
         assert flow is not None
         carrier = exchange.carrier or flow
         number = self._number(carrier)
-        if carrier != flow:  # too large for UDP, where calls may come nevertheless
+        self._rooms.endpoint.hold(carrier, result.granted, exchange.flow_timer)
+        if carrier is not flow:  # too large for UDP, where calls may come nevertheless
             self._rooms.endpoint.hold(flow, result.granted)
         if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(carrier)):
-            decision = replace(decision, next_attempt_at=self._soon(moved=exchange.moved))
+            decision = decision._replace(next_attempt_at=self._soon(moved=exchange.moved))
         if exchange.moved and old.transport is not None:
             self._continuity.moved()
         self._continuity.used(flow, decision.bound_until)
@@ -277,5 +278,4 @@ class Exchanges:
         self._count_finished(claim)
 
     def _count_finished(self, claim: Claim) -> None:
-        self._politeness.desk(claim.registrar).finish()
-        self._freed(claim.registrar)
+        self._finish(claim.registrar)

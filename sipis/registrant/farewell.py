@@ -181,7 +181,7 @@ class Farewells:
             if target is None:
                 self._end(farewell, "dropped")
                 return
-            flow = await self._opening.flow_to(target, claim.registrar, claim.contact_token)
+            flow = await self._opening.flow_to(target, claim)
         except (TransportError, FieldError):
             self._end(farewell, "dropped")
             return

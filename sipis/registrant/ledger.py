@@ -8,7 +8,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -44,8 +44,7 @@ class Observer(Protocol):
         """The row has no key any more: it can be erased."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A settlement, and what to tell once it stands; `realms` where the password was used."""
 
     settlement: Settlement

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sipis.clock import Clock
 from sipis.config import ProviderSettings
 from sipis.registrant.bindings import Identity, Place
-from sipis.registrant.politeness import Gate
+from sipis.registrant.politeness import Desk, Gate
 from sipis.registrant.traces import Trace
 from sipis.store.schedule import Claim
 from sipis.transport.endpoint import Endpoint
@@ -38,9 +38,14 @@ class Way:
 
 @dataclass(slots=True)
 class Order:
-    """What is to be done: `expires` 0 removes the binding, `trace` is what the last one left."""
+    """What is to be done: `expires` 0 removes the binding, `trace` is what the last one left.
+
+    `doubtful`: the account's credentials may well be refused.
+    """
 
     claim: Claim
+    desk: Desk
+    doubtful: bool
     opened: OpenedAccount
     place: Place
     identity: Identity

@@ -5,7 +5,7 @@ Refuses clocks and chance: `now` (Unix seconds) and `jitter` (0 up to 1) are arg
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Final
+from typing import Final, NamedTuple
 
 from sipis.model import InstanceState
 
@@ -114,8 +114,7 @@ RULES: Final[dict[Outcome, Rule]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+class Result(NamedTuple):
     """An outcome with what the registrar said: status (0: nothing), seconds granted, Retry-After.
 
     For PROVIDER_PAUSED `retry_after` is the remaining pause.
@@ -127,8 +126,7 @@ class Result:
     retry_after: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(NamedTuple):
     """What the row knows: failures and refusals in a row, ever registered, instants in Unix s."""
 
     failures: int = 0
@@ -138,8 +136,7 @@ class Facts:
     expires_at: float = float("inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """What to write back; `next_attempt_at` None means that nothing is sent until the app acts."""
 
     next_attempt_at: float | None

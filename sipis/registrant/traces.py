@@ -69,14 +69,14 @@ def next_nonce(response: Response, answers: Mapping[bool, Authorized]) -> NonceS
     if accepted is None:
         return None
     field = "proxy-authentication-info" if accepted.nonce.proxy else "authentication-info"
-    fresh = _param(response.headers.get(field) or "", "nextnonce")
+    told = response.headers.get(field)
+    fresh = _param(told, "nextnonce") if told else ""
     return accepted.nonce._replace(nonce=fresh, uses=0) if fresh else accepted.nonce
 
 
 def seen_address(response: Response) -> Address | None:
     """Where the registrar saw the request come from (RFC 3581); None when it did not say."""
-    via = response.via
-    return None if via.rport is None else (via.received or via.host, via.rport)
+    return response.via.source
 
 
 def _uncounted(nonce: NonceState) -> NonceState:

@@ -21,8 +21,7 @@ def via_value(
 
 def with_via(request: Request, via: str) -> bytes:
     """The request as it leaves, with one more Via on top; the request itself stays as it is."""
-    start_line, _, rest = request.to_bytes().partition(b"\r\n")
-    return b"%b\r\nVia: %b\r\n%b" % (start_line, via.encode(), rest)
+    return request.to_bytes(f"Via: {via}")
 
 
 def note_source(request: Request, flow: Flow) -> None:

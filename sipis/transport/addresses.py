@@ -110,7 +110,6 @@ def local_address_towards(host: str) -> str:
 def _seen_by_peer(response: Response) -> Address | None:
     """Host and port in the top Via, None where the peer filled nothing in."""
     try:
-        via = response.via
+        return response.via.source
     except RemoteProtocolError:
         return None
-    return None if via.rport is None else (via.received or via.host, via.rport)

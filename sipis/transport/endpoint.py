@@ -6,7 +6,6 @@ affair, and what leaves goes to addresses that the network policy has passed.
 """
 
 import itertools
-import re
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -30,8 +29,7 @@ from sipis.sip.events import (
     TooLarge,
 )
 from sipis.sip.flow import Door, Flow, Transport
-from sipis.sip.grammar import parse_number
-from sipis.sip.limits import LARGEST_REQUEST, MAX_SECONDS
+from sipis.sip.limits import LARGEST_REQUEST
 from sipis.sip.message import Request, Response
 from sipis.sip.stack import Stack
 from sipis.transport.addresses import OwnAddresses
@@ -49,12 +47,9 @@ from sipis.transport.tls import TlsSettings
 from sipis.transport.udp import UdpSockets
 
 TOKEN_BYTES: Final = 16
-SHORTEST_HOLD: Final = 60.0
-"""Seconds for which a flow is held after any 2xx to REGISTER."""
 
 _log = structlog.get_logger("transport")
 
-_EXPIRES: Final = re.compile(r';\s*+expires\s*+=\s*+"?([0-9]{1,10})', re.IGNORECASE)
 _PING: Final = b"\r\n\r\n"
 
 
@@ -241,8 +236,7 @@ class Endpoint:
     def hold(self, flow: Flow, seconds: float, flow_timer: float | None = None) -> None:
         """Keep a flow open and alive for that long: a binding depends on it.
 
-        A 2xx to a REGISTER of ours does this by itself for the granted time. `flow_timer` is the
-        server's Flow-Timer in seconds (RFC 5626 4.4).
+        `flow_timer` is the server's Flow-Timer in seconds (RFC 5626 4.4).
         """
         self._keepalive.hold(flow, seconds, flow_timer)
 
@@ -357,12 +351,10 @@ class Endpoint:
                 self._dispatch.failure(event)
 
     def _learn(self, event: ResponseReceived, now: float) -> None:
-        """Take from a response what concerns the flow: our address, how long it is needed, TCP."""
+        """Take from a response what concerns the flow: our address, and that TCP is spoken."""
         if self._addresses.learn(event.flow, event.response, now):
             for listener in self.on_address_change:
                 self._dispatch.guard(partial(listener, event.flow))
-        if 200 <= event.response.status < 300 and event.response.cseq.method == "REGISTER":
-            self.hold(event.flow, *_granted(event.response))
         if event.flow.transport is Transport.TCP:
             self._detours.spoke(event.flow)
 
@@ -400,16 +392,3 @@ def _beside(flow: Flow) -> Association:
     """TCP to where a UDP flow leads; what has a local source of its own shares no connection."""
     share = "" if flow.listener else f"source-{flow.id}"
     return Association(Target(Transport.TCP, *flow.remote), flow.door, share, "")
-
-
-def _granted(response: Response) -> tuple[float, float | None]:
-    """For how long the bindings in a 2xx to REGISTER need their flow, and its Flow-Timer.
-
-    A look at the text will do, and costs a tenth of parsing every Contact.
-    """
-    headers = response.headers
-    found = [text for contact in headers.get_all("contact") for text in _EXPIRES.findall(contact)]
-    seconds = [parse_number(text, MAX_SECONDS) or 0 for text in found]
-    flow_timer = headers.get("flow-timer")
-    granted = max([*seconds, response.expires or 0, SHORTEST_HOLD])
-    return granted, parse_number(flow_timer, MAX_SECONDS) if flow_timer else None

@@ -145,6 +145,8 @@ class Handset(Agent):
             request, self.flow, str(relay["username"]), str(relay["password"])
         )
         self._cseq += 1
+        if answer.status < 300 and expires:
+            self.endpoint.hold(self.flow, expires)
         return answer
 
     def sleep(self) -> None:

@@ -64,6 +64,12 @@ class Via(NamedTuple):
         """The source port that the next hop saw; None also for the bare request `;rport`."""
         return parse_number(self.params.get("rport") or "", 65535) or None
 
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """Where the next hop saw this one, host and port; None where it did not say (RFC 3581)."""
+        port = self.rport
+        return None if port is None else (self.received or self.host, port)
+
     def with_param(self, name: str, value: str | None = None) -> "Via":
         """A copy with one parameter set."""
         return self._replace(params=self.params.with_(name, value))

@@ -6,7 +6,7 @@ those are read as text through `headers`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Self, TypeVar
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
@@ -138,17 +138,18 @@ class Message(ABC):
     def start_line(self) -> str:
         """The first line, without CRLF."""
 
-    def to_bytes(self) -> bytes:
+    def to_bytes(self, *above: str) -> bytes:
         """The message as it goes on the wire; Content-Length is made to fit the body.
 
-        Raises LocalProtocolError when a header that we wrote cannot be encoded.
+        `above` are lines that leave above all headers. Raises LocalProtocolError when a header
+        that we wrote cannot be encoded.
         """
         length = str(len(self.body))
         headers = self.headers
         if headers.get_all("content-length") != [length]:
             headers = headers.copy()
             headers.set("Content-Length", length)
-        head = "\r\n".join([self.start_line(), *headers.lines(), "\r\n"])
+        head = "\r\n".join([self.start_line(), *above, *headers.lines(), "\r\n"])
         try:
             return head.encode("utf-8", "surrogateescape") + self.body
         except UnicodeEncodeError as error:
@@ -195,6 +196,17 @@ class Request(Message):
         if not is_token(method) or not uri_text or set(uri_text) & set(" \t\r\n\0"):
             raise LocalProtocolError("method or Request-URI cannot stand in a request line")
         return cls(method, uri_text, Headers(headers), body)
+
+    @classmethod
+    def written(cls, method: str, uri_text: str, lines: Sequence[str]) -> Self:
+        """Make a request of ours from whole header lines, of which only the values may be foreign.
+
+        All lines are checked at once, which is cheaper than build(). Raises LocalProtocolError.
+        """
+        together = "".join(lines)
+        if "\n" in together or "\r" in together or "\0" in together:
+            raise LocalProtocolError("line break or NUL in a header line")
+        return cls(method, uri_text, Headers.from_lines(lines))
 
     @property
     def uri(self) -> Uri:

@@ -14,6 +14,7 @@ from sipis.registrant.bindings import (
     address_of_record,
     build_register,
     contact_uri,
+    flow_timer,
     place_of,
     read_grant,
 )
@@ -216,3 +217,9 @@ def test_service_routes_are_kept_as_written() -> None:
 def test_no_contact_text_breaks_the_reading_of_a_grant(texts: list[str]) -> None:
     with contextlib.suppress(RemoteProtocolError):
         assert read_grant(ok(*texts), ME, 3600).seconds >= 0
+
+
+@pytest.mark.parametrize(("stated", "read"), [("30", 30), ("soon", None), ("", None)])
+def test_the_flow_timer_is_read_where_it_is_a_number(stated: str, read: int | None) -> None:
+    assert flow_timer(Response.build(200, "OK", [("Flow-Timer", stated)])) == read
+    assert flow_timer(ok()) is None

@@ -63,6 +63,14 @@ async def test_a_refresh_with_a_live_nonce_is_one_round_trip_and_the_same_bindin
     assert len(stage.registrar.bindings) == 1
 
 
+async def test_the_flow_of_a_binding_is_kept_alive(stage: Stage) -> None:
+    flow = await stage.endpoint.flow_to(stage.registrar.target)
+    n = await stage.add_phone()
+    assert not stage.endpoint._keepalive.holds(flow)
+    await stage.registered(n)
+    assert stage.endpoint._keepalive.holds(flow)
+
+
 async def test_a_refresh_that_goes_well_is_no_news(stage: Stage) -> None:
     n = await stage.add_phone()
     await stage.registered(n)

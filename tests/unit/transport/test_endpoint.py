@@ -339,14 +339,15 @@ async def test_nothing_leaves_an_endpoint_that_was_stopped(start: Start) -> None
     assert not ours.endpoint.is_open(flow)
 
 
-async def test_a_registered_udp_flow_is_kept_alive_and_an_unused_one_is_not(
+async def test_a_held_udp_flow_is_kept_alive_and_an_unused_one_is_not(
     start: Start, clock: ManualClock, peer: socket.socket
 ) -> None:
     ours, theirs = await start(UDP), await start(UDP)
     theirs.answer_all()
     await ours.endpoint.flow_to(Target(Transport.UDP, *peer.getsockname()))
-    inbox = await ask(ours, theirs, build_request(Expires="3600"))
+    inbox = await ask(ours, theirs, build_request())
     flow = (await inbox.response()).flow
+    ours.endpoint.hold(flow, 3600)
     await clock.advance(120)
     assert theirs.endpoint.last_received(_reverse(flow, theirs)) > clock.monotonic() - 30
     with pytest.raises(BlockingIOError):

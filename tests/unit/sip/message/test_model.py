@@ -125,3 +125,17 @@ def test_a_request_line_that_would_not_hold_is_our_fault(method: str, uri: str) 
 def test_a_status_line_that_would_not_hold_is_our_fault(status: int, reason: str) -> None:
     with pytest.raises(LocalProtocolError):
         Response.build(status, reason)
+
+
+def test_a_request_written_in_lines_is_the_one_built_of_pairs() -> None:
+    lines = ["From: <sip:a@b>;tag=1", "Content-Length: 0"]
+    pairs = [("From", "<sip:a@b>;tag=1"), ("Content-Length", "0")]
+    written = Request.written("REGISTER", "sip:b", lines)
+    assert written.to_bytes() == Request.build("REGISTER", "sip:b", pairs).to_bytes()
+    assert written.from_tag == "1"
+
+
+@pytest.mark.parametrize("bad", ["\r\n", "\n", "\r", "\0"])
+def test_no_line_of_a_written_request_holds_another(bad: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        Request.written("REGISTER", "sip:b", [f"From: <sip:a{bad}@b>"])
