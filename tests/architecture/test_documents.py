@@ -4,9 +4,11 @@ import ast
 import re
 from pathlib import Path
 
+from sipis.observe.metrics import Metrics
 from tools import machines
 
 TESTS = Path(__file__).parents[1]
+OPERATIONS = TESTS.parent / "docs" / "operations.md"
 CONFORMANCE = TESTS.parent / "docs" / "conformance.md"
 
 
@@ -25,6 +27,11 @@ def test_every_test_that_the_page_of_conformance_names_exists() -> None:
     assert len(named) > 40
     functions = {path: functions_of(TESTS / path) for path, _ in named}
     assert not [(path, name) for path, name in named if name not in functions[path]]
+
+
+def test_every_metric_is_described_to_operators() -> None:
+    told = OPERATIONS.read_text()
+    assert [name for name in Metrics()._made if f"`{name}`" not in told] == []
 
 
 def functions_of(path: Path) -> set[str]:
