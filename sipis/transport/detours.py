@@ -113,6 +113,11 @@ class Detours:
         """Nobody took, or answered, what was to go over a stream to where this flow leads."""
         self._places.failed(flow.remote, self._clock.monotonic())
 
+    def stop(self) -> None:
+        """Forget who waits."""
+        for flow in tuple(self._waiting):
+            self._done_waiting(flow)
+
     def _await_connection(self, transaction: str, flow: Flow) -> None:
         self._waiting[flow] = [transaction]
         due = self._clock.monotonic() + PATIENCE

@@ -174,6 +174,16 @@ async def test_where_no_connection_is_wanted_none_is_tried(bench: Bench) -> None
     assert bench.attempts == 0
 
 
+async def test_who_waits_when_the_endpoint_stops_is_forgotten(
+    bench: Bench, clock: ManualClock
+) -> None:
+    bench.detours.seek("one", UDP)
+    bench.detours.stop()
+    assert clock.next_alarm() is None
+    await bench.accept()
+    assert bench.went == []
+
+
 async def test_with_no_room_for_an_attempt_udp_has_to_do(bench: Bench) -> None:
     bench.room = False
     bench.detours.seek("one", UDP)
