@@ -109,6 +109,10 @@ class Connections:
         connection = self._table.get(flow)
         return connection.last_received if connection else NEVER
 
+    def another(self, flow: Flow) -> Flow | None:
+        """An open connection with the same host, of the same door and transport."""
+        return self._table.another(flow)
+
     def alike(self, flow: Flow) -> int:
         """How many connections of the same door and transport are open."""
         return self._table.alike(flow)

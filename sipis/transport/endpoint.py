@@ -41,6 +41,7 @@ from sipis.transport.keepalive import NAT_BINDING, KeepAlive
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.pump import Pump
 from sipis.transport.receiver import Connection
+from sipis.transport.returns import Returns
 from sipis.transport.strangers import Strangers
 from sipis.transport.targets import BoundListener, Listener, Target, parse_advertised
 from sipis.transport.tls import TlsSettings
@@ -116,7 +117,9 @@ class Endpoint:
             supervisor=self._supervisor,
             held=self._keepalive.holds,
         )
-        self._detours = Detours(clock, self, wanted=self._may_connect, spawn=self._supervisor.spawn)
+        spawn = self._supervisor.spawn
+        self._returns = Returns(self, wanted=_is_providers, spawn=spawn)
+        self._detours = Detours(clock, self, wanted=self._may_connect, spawn=spawn)
         self._pump = Pump(self._stack, clock, transmit=self._transmit, tell=self._tell)
 
     @property
@@ -146,7 +149,6 @@ class Endpoint:
     async def stop(self) -> None:
         """Close everything; requests in flight are forgotten."""
         self._keepalive.stop()
-        self._detours.stop()
         self._pump.stop()
         await self._connections.close()
         self._udp.close()
@@ -315,6 +317,20 @@ class Endpoint:
         self._stack.insist(transaction, now)
         self._pump.run(now)
 
+    # What returns call.
+
+    def another(self, flow: Flow) -> Flow | None:
+        """An open connection with the same host, of the same door and transport."""
+        return self._connections.another(flow)
+
+    async def connect_to(self, flow: Flow, port: int) -> Flow:
+        """A connection to the flow's host at another port; TransportError when none can be had."""
+        return await self.flow_to(Target(flow.transport, flow.remote[0], port), door=flow.door)
+
+    def send_over(self, data: bytes, flow: Flow) -> None:
+        """Write to an open connection; TransportError when it is gone."""
+        self._connections.send(data, flow)
+
     # What the pump calls.
 
     def _transmit(self, data: bytes, flow: Flow) -> None:
@@ -325,6 +341,8 @@ class Endpoint:
             self._way(flow).send(data, flow)
         except TransportError:
             self._pump.report_lost(flow)
+            if flow.transport.reliable:
+                self._returns.bring(data, flow)
 
     def _way(self, flow: Flow) -> UdpSockets | Connections:
         return self._udp if flow.transport is Transport.UDP else self._connections

@@ -67,6 +67,15 @@ class FlowTable:
         """The open connection of a flow."""
         return self._open.get(flow)
 
+    def another(self, flow: Flow) -> Flow | None:
+        """Another open one with the same host, of the same door and transport."""
+        alike = (
+            one.flow
+            for one in self
+            if _kind(one.flow) == _kind(flow) and one.flow.remote[0] == flow.remote[0]
+        )
+        return next((one for one in alike if one != flow), None)
+
     def alike(self, flow: Flow) -> int:
         """How many connections of the same door and transport are open."""
         return self._per_kind[_kind(flow)]
