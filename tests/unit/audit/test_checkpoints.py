@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from sipis.audit.checkpoints import Checkpoints, split
+from sipis.audit.checkpoints import HALF, NEWEST, Checkpoints, split
 from sipis.audit.note import Checkpoint, Head, checkpoint
 from tests.support.tlog import ORIGIN, MemoryKey
 
@@ -28,6 +28,33 @@ def test_the_newest_is_what_was_noted_or_published_last(folder: Checkpoints) -> 
     assert folder.newest() == (ORIGIN, signed(9))
     folder.publish(signed(12), "2027-01-16")
     assert folder.newest() == (ORIGIN, signed(12))
+
+
+def test_the_last_note_counts_also_when_its_log_is_smaller(folder: Checkpoints) -> None:
+    """A new line begins with fewer leaves than the one that was lost."""
+    for size in (9, 10, 3):
+        folder.note(signed(size))
+        assert folder.newest() == (ORIGIN, signed(size))
+
+
+def test_a_note_that_was_cut_off_leaves_the_one_before(folder: Checkpoints, tmp_path: Path) -> None:
+    path = tmp_path / "checkpoints" / NEWEST
+    for size in (8, 9, 10):
+        folder.note(signed(size))
+    other, last = path.read_bytes()[:HALF], path.read_bytes()[HALF:].rstrip(b"\0")
+    assert b"\n10\n" in last
+    for length in range(len(last)):
+        path.write_bytes(other + last[:length].ljust(HALF, b"\0"))
+        assert folder.newest() == (ORIGIN, signed(9))
+
+
+def test_a_note_is_written_in_place(folder: Checkpoints, tmp_path: Path) -> None:
+    folder.note(signed(1))
+    inode = (tmp_path / "checkpoints" / NEWEST).stat().st_ino
+    for size in range(2, 6):
+        folder.note(signed(size))
+    status = (tmp_path / "checkpoints" / NEWEST).stat()
+    assert (status.st_ino, status.st_size <= 2 * HALF) == (inode, True)
 
 
 def test_a_day_only_grows(folder: Checkpoints) -> None:
