@@ -7,7 +7,7 @@ twice. Refuses `Contact: *`, and refuses to look at the contacts of other device
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from sipis.sip.grammar import format_hostport, parse_number, quote, split_list
 from sipis.sip.limits import MAX_SECONDS
 from sipis.sip.message import Request, Response
 from sipis.sip.uri import SipUri
+from sipis.vault import Authorized
 
 METHOD: Final = "REGISTER"
 _ALLOW: Final = "Allow: INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, MESSAGE, NOTIFY"
@@ -102,9 +103,9 @@ def build_register(
     ask: Ask,
     *,
     user_agent: str,
-    answers: Sequence[tuple[str, str]] = (),
+    answers: Iterable[Authorized] = (),
 ) -> Request:
-    """The REGISTER, without Via; `answers` are Authorization headers from the vault.
+    """The REGISTER, without Via; `answers` are those of the vault.
 
     Raises LocalProtocolError when a text of the account cannot stand in a header.
     """
@@ -119,7 +120,7 @@ def build_register(
         f"Contact: {_contact(identity, ask)}",
         f"Expires: {ask.expires}",
         f"User-Agent: {account.user_agent or user_agent}",
-        *(f"{name}: {value}" for name, value in answers),
+        *[f"{one.header_name}: {one.value}" for one in answers],
     ]
     if place.route:
         lines.insert(0, f"Route: {place.route}")

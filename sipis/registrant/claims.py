@@ -27,7 +27,7 @@ MOST_UNDER_WAY: Final = 2048
 LONGEST_NAP: Final = 30.0
 """Seconds after which the schedule is looked at in any case: a suspended machine, a set clock."""
 
-SHORTEST_NAP: Final = 0.25
+SHORTEST_NAP: Final = 0.5
 """Seconds in which rows fall due together, so that one transaction serves many."""
 
 UNKNOWN_ALLOWANCE: Final = 8

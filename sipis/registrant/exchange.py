@@ -77,9 +77,9 @@ class Exchange:
         self.flow = flow
         self._answers.clear()
         if self._nonce is not None and self._may_reuse:
-            self._reuse(self._nonce)
-            self._nonce = next((one.nonce for one in self._answers.values()), self._nonce)
-            self._attempt.reused = bool(self._answers)
+            ahead = self._reuse(self._nonce)
+            if ahead is not None:
+                self._nonce, self._attempt.reused = ahead.nonce, True
         self._send()
 
     def unreachable(self) -> None:
@@ -196,13 +196,14 @@ class Exchange:
             if proxy is not except_for:
                 self._reuse(old.nonce)
 
-    def _reuse(self, nonce: NonceState) -> None:
+    def _reuse(self, nonce: NonceState) -> Authorized | None:
         uri, cnonce = self.order.place.uri, self._cnonce()
         again = self.order.opened.reuse(nonce, method=METHOD, uri=uri, cnonce=cnonce)
-        if isinstance(again, Authorized):
-            self._answers[nonce.proxy] = again
-        else:
+        if not isinstance(again, Authorized):
             self._answers.pop(nonce.proxy, None)
+            return None
+        self._answers[nonce.proxy] = again
+        return again
 
     def _do(self, step: Step | Result, why: Outcome) -> None:
         if isinstance(step, Result):
@@ -227,7 +228,7 @@ class Exchange:
                 self.order.identity,
                 self._ask(self.flow),
                 user_agent=self._means.user_agent,
-                answers=[(one.header_name, one.value) for one in self._answers.values()],
+                answers=self._answers.values(),
             )
         except ProtocolError:  # a text of the account that no header can hold
             self._end(Result(Outcome.MISFIT))

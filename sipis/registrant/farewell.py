@@ -168,7 +168,7 @@ class Farewells:
                 Identity.of(claim.contact_token, claim.call_id),
                 Ask(cseq, 0, host, port, trace.transport),
                 user_agent=self._means.user_agent,
-                answers=[(authorized.header_name, authorized.value)] if authorized else [],
+                answers=[authorized] if authorized else [],
             )
         except ProtocolError:
             return None

@@ -24,7 +24,7 @@ from sipis.store.registrars import Standing
 from sipis.store.runner import Store
 from sipis.store.schedule import Settled, Settlement
 
-FULL: Final = 32
+FULL: Final = 64
 LONGEST_DELAY: Final = 0.05
 RETRY: Final = 1.0
 

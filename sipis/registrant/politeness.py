@@ -16,7 +16,7 @@ from sipis.store.registrars import Standing
 CANARY_PATIENCE: Final = 5.0
 """Seconds until others look again while a canary is under way."""
 
-LARGEST_BATCH: Final = 32
+LARGEST_BATCH: Final = 64
 """Attempts claimed for one registrar at a time."""
 
 MOST_IDLE: Final = 4096

@@ -36,12 +36,13 @@ _UNANSWERED: Final = frozenset({State.CALLING, State.TRYING})
 class ClientTransaction(Transaction):
     """A request of ours; `heard` is the fingerprint of the last provisional response."""
 
-    __slots__ = ("heard",)
+    __slots__ = ("association", "heard")
 
     table = CLIENT_REQUEST
 
     def __init__(self, id_: str, flow: Flow, wire: bytes) -> None:
         super().__init__(id_, flow, wire)
+        self.association = _association(flow)
         self.heard = 0
 
 
@@ -204,17 +205,16 @@ class Clients(Machine[ClientTransaction]):
     def _begin(
         self, transaction: ClientTransaction, now: float, message: Message | None = None
     ) -> None:
-        self._on_flow.setdefault(_association(transaction.flow), {})[transaction] = None
+        self._on_flow.setdefault(transaction.association, {})[transaction] = None
         super()._begin(transaction, now, message)
 
     def _forget(self, transaction: ClientTransaction) -> None:
         super()._forget(transaction)
         self._drafts.settle(transaction.id)
-        key = _association(transaction.flow)
-        fellows = self._on_flow[key]
+        fellows = self._on_flow[transaction.association]
         fellows.pop(transaction, None)
         if not fellows:
-            del self._on_flow[key]
+            del self._on_flow[transaction.association]
 
     def _acknowledge(
         self, transaction: ClientTransaction, now: float, message: Message | None

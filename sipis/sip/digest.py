@@ -9,7 +9,7 @@ import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import quote
@@ -37,10 +37,10 @@ class Algorithm(StrEnum):
         """The algorithm without `-sess`: it alone decides over the stored HA1."""
         return _BASES.get(self, self)
 
-    def hash(self, data: bytes) -> str:
+    def hash(self, data: bytes | str) -> str:
         """The digest in lower-case hex."""
         hasher = _HASHERS[self].copy()
-        hasher.update(data)
+        hasher.update(data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data)
         return hasher.hexdigest()
 
 
@@ -136,7 +136,7 @@ def choose(challenges: Sequence[DigestChallenge]) -> DigestChallenge | None:
 
 def ha1(algorithm: Algorithm, user: str, realm: str, password: str) -> str:
     """Hash of user, realm and password in hex; the same for an algorithm and its `-sess` form."""
-    return algorithm.hash(_encode(f"{user}:{realm}:{password}"))
+    return algorithm.hash(f"{user}:{realm}:{password}")
 
 
 def answer(
@@ -159,7 +159,7 @@ def answer(
     algorithm = challenge.algorithm
     count = f"{nonce_count:08x}"
     proof = _Proof(algorithm, challenge.nonce, cnonce, count, qop, uri)
-    name = algorithm.hash(_encode(f"{user}:{challenge.realm}")) if challenge.userhash else user
+    name = algorithm.hash(f"{user}:{challenge.realm}") if challenge.userhash else user
     parts = [
         f"username={quote(name)}",
         f"realm={quote(challenge.realm)}",
@@ -210,36 +210,29 @@ def new_challenge(
     return "Digest " + ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Proof:
-    """What both sides hash beside the secret; `count` is `nc` as written."""
+class _Proof(NamedTuple):
+    """What both sides hash beside the secret; `nc` is as written."""
 
     algorithm: Algorithm
     nonce: str
     cnonce: str
-    count: str
+    nc: str
     qop: str | None
     uri: str
 
     def response(self, ha1_hex: str, method: str, body: bytes) -> str:
         """The `response` value (RFC 7616 section 3.4.1)."""
-        secret, request = self._session_key(ha1_hex), self._request_hash(method, body)
+        hashed, request = self.algorithm.hash, self._request_hash(method, body)
+        secret = ha1_hex
+        if self.algorithm.is_session:
+            secret = hashed(f"{ha1_hex}:{self.nonce}:{self.cnonce}")
         if self.qop is None:
-            return self._hash(f"{secret}:{self.nonce}:{request}")
-        return self._hash(f"{secret}:{self.nonce}:{self.count}:{self.cnonce}:{self.qop}:{request}")
-
-    def _session_key(self, ha1_hex: str) -> str:
-        if not self.algorithm.is_session:
-            return ha1_hex
-        return self._hash(f"{ha1_hex}:{self.nonce}:{self.cnonce}")
+            return hashed(f"{secret}:{self.nonce}:{request}")
+        return hashed(f"{secret}:{self.nonce}:{self.nc}:{self.cnonce}:{self.qop}:{request}")
 
     def _request_hash(self, method: str, body: bytes) -> str:
-        if self.qop == "auth-int":
-            return self._hash(f"{method}:{self.uri}:{self.algorithm.hash(body)}")
-        return self._hash(f"{method}:{self.uri}")
-
-    def _hash(self, text: str) -> str:
-        return self.algorithm.hash(_encode(text))
+        integrity = f":{self.algorithm.hash(body)}" if self.qop == "auth-int" else ""
+        return self.algorithm.hash(f"{method}:{self.uri}{integrity}")
 
 
 def _read_header(response: Response, name: str, *, proxy: bool) -> Iterator[DigestChallenge]:

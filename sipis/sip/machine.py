@@ -27,13 +27,14 @@ from sipis.sip.transaction import Action, Input, State, Table
 class Transaction:
     """The state that every transaction has; kept small, for there are many."""
 
-    __slots__ = ("flow", "id", "interval", "limit", "pace", "state", "wire")
+    __slots__ = ("flow", "id", "interval", "limit", "pace", "reliable", "state", "wire")
 
     table: ClassVar[Table]
 
     def __init__(self, id_: str, flow: Flow, wire: bytes | None) -> None:
         self.id = id_
         self.flow = flow
+        self.reliable = flow.transport.reliable
         self.wire = wire
         self.state = State.NEW
         self.interval = 0.0
@@ -128,24 +129,22 @@ class Machine(Generic[Kind]):
     def _set(
         self, timer: Timer, transaction: Kind, now: float, _message: Message | None = None
     ) -> None:
-        if transaction.flow.transport.reliable:
+        if transaction.reliable:
             if timer in UNRELIABLE_ONLY:
                 return
             if timer in LINGER:
                 self.step(transaction, timer, now)
                 return
-        when = now + _duration(timer, transaction)
+        after = _doubled(timer, transaction) if timer in DOUBLING else DURATIONS[timer]
+        hung = self._wheel.set(now + after, transaction, timer)
         if timer in PACE:
-            self._hush(transaction)
-            transaction.pace = self._wheel.set(when, transaction, timer)
+            replaced, transaction.pace = transaction.pace, hung
         else:
-            self._relax(transaction)
-            transaction.limit = self._wheel.set(when, transaction, timer)
+            replaced, transaction.limit = transaction.limit, hung
+        if replaced is not None:
+            self._wheel.cancel(replaced)
 
 
-def _duration(timer: Timer, transaction: Transaction) -> float:
-    longest = DOUBLING.get(timer)
-    if longest is None:
-        return DURATIONS[timer]
-    transaction.interval = min(transaction.interval * 2 or DURATIONS[timer], longest)
+def _doubled(timer: Timer, transaction: Transaction) -> float:
+    transaction.interval = min(transaction.interval * 2 or DURATIONS[timer], DOUBLING[timer])
     return transaction.interval
