@@ -179,7 +179,7 @@ class Registrar:
             return None
         contact, grant = lasting
         until = self._tools.clock.monotonic() + grant
-        path = event.request.headers.parsed_list("path", NameAddr.parse)
+        path = event.request.paths
         binding = Binding(found.n, found.id, event.flow, contact, until, path)
         self._tools.bindings.bind(binding)
         self._tools.sip.hold(event.flow, grant)

@@ -9,7 +9,6 @@ from typing import Final, Self
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.grammar import quote, quoted_end, split_list, unquote
-from sipis.sip.limits import MAX_PARAMS
 from sipis.sip.params import NO_PARAMS, USUAL, USUAL_VALUE, Params, find_param
 from sipis.sip.uri import USUAL_SIP_URI, Uri, parse_uri
 
@@ -81,7 +80,6 @@ def tag_of(text: str) -> str | None:
     Raises RemoteProtocolError whenever NameAddr.parse() does.
     """
     usual = _USUAL.fullmatch(text)
-    if usual is None or text.count(";") > MAX_PARAMS:
+    if usual is None:
         return NameAddr.parse(text).tag
-    first, rest = usual.groups()
-    return first or find_param(rest, "tag") or None
+    return usual[1] or find_param(usual[2], "tag") or None

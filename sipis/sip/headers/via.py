@@ -15,7 +15,6 @@ from sipis.sip.grammar import (
     parse_number,
     split_list,
 )
-from sipis.sip.limits import MAX_PARAMS
 from sipis.sip.params import NO_PARAMS, USUAL, USUAL_VALUE, Params, find_param
 
 _HOP: Final = r"SIP/2\.0/([A-Z]++) ([A-Za-z0-9._\-]++)(?::([1-5][0-9]{0,4}+|[6-9][0-9]{0,3}+))?+"
@@ -96,6 +95,6 @@ def branch_of(text: str) -> str | None:
     Raises RemoteProtocolError whenever Via.parse() does.
     """
     usual = _USUAL_BRANCH.fullmatch(text)
-    if usual is None or text.count(";") > MAX_PARAMS:
+    if usual is None:
         return Via.parse(text).branch
     return usual[4] or find_param(usual[5], "branch") or None

@@ -1,18 +1,17 @@
 """The header lines of one message, in order and as written.
 
 Names compare without regard to case, and compact names equal long ones (RFC 3261 section 7.3).
-Parsed values are kept until their header changes. Refuses line breaks and bare NUL in new values.
+What was read of a value is kept until its header changes. Refuses line breaks and bare NUL in new
+values.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from typing import Final, Self, TypeVar, cast
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, Protocol, Self
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
 from sipis.sip.grammar import first_value, is_token, split_list
 from sipis.sip.limits import MAX_VALUES
-
-T = TypeVar("T")
 
 _COMPACT: Final = {
     "a": "accept-contact",
@@ -55,43 +54,52 @@ _KEYS: Final[dict[str, str]] = {
 _BARE_NUL: Final = re.compile(r"(?<!\\)\0")
 _FOLD: Final = re.compile(r"[ \t]*+\r\n[ \t]++")
 
-_Field = tuple[str, str, str]
-"""Key (lower-case long name), value (unfolded), line (as on the wire, without its CRLF)."""
+_Field = tuple[str, str]
+"""Key (lower-case long name) and line (as on the wire, without its CRLF)."""
+
+
+class Part(Protocol):
+    """What may be read of a header; see `sipis.sip.message.parts`."""
+
+    header: str
 
 
 class Headers:
     """Ordered raw headers; reading never fails for absence, only for bad syntax."""
 
-    __slots__ = ("_fields", "_first", "_lists", "_parsed")
+    __slots__ = ("_fields", "_first", "kept")
 
     def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
         self._fields: list[_Field] = [_new_field(name, value) for name, value in pairs]
         self._first: dict[str, str] | None = None
-        self._parsed: dict[tuple[str, Callable[[str], object]], object] = {}
-        self._lists: dict[str, object] = {}
+        self.kept: dict[Part, Any] = {}
+        """What has been read already, each part of the type that its reader gives it."""
 
     @classmethod
     def from_lines(cls, lines: Iterable[str]) -> Self:
         """Take header lines off the wire, a folded one in one piece; raises RemoteProtocolError."""
         headers = cls()
         fields, usual = headers._fields, _KEYS.get
+        first: dict[str, str] = {}
         for line in lines:
             name, _, value = line.partition(": ")
             key = usual(name)
             if key is None or "\r" in value:
-                fields.append(_read_field(line))
-            else:
-                fields.append((key, value.strip(" \t"), line))
+                key, value = _read_unusual(line)
+            fields.append((key, line))
+            first.setdefault(key, value)
+        headers._first = first
         return headers
 
     def get(self, name: str) -> str | None:
         """The first value with this name, unfolded; None when absent."""
-        return (self._first or self._index()).get(_KEYS.get(name) or _unusual_key(name))
+        value = (self._first or self._index()).get(_KEYS.get(name) or _unusual_key(name))
+        return None if value is None else value.strip(" \t")
 
     def get_all(self, name: str) -> list[str]:
         """The value of each line with this name; comma lists stay joined."""
         wanted = key_of(name)
-        return [value for key, value, _ in self._fields if key == wanted]
+        return [_value_of(line) for key, line in self._fields if key == wanted]
 
     def get_list(self, name: str) -> list[str]:
         """Every single value with this name, out of comma lists; raises RemoteProtocolError."""
@@ -102,30 +110,10 @@ class Headers:
 
     def repeated(self, names: frozenset[str]) -> set[str]:
         """Those of these lower-case long names that more than one line bears."""
-        found = [field[0] for field in self._fields if field[0] in names]
-        if len(found) == len({*found}):
+        if len(self._first or self._index()) == len(self._fields):
             return set()
-        return {name for name in found if found.count(name) > 1}
-
-    def parsed(self, name: str, parse: Callable[[str], T]) -> T | None:
-        """The value of the first line with this name, parsed once; None when absent.
-
-        `name` is in lower case and long. Raises what the parser raises.
-        """
-        known = self._parsed.get((name, parse))
-        if known is None:
-            value = (self._first or self._index()).get(name)
-            if value is None:
-                return None
-            known = self._parsed[name, parse] = parse(value)
-        return cast("T", known)
-
-    def parsed_list(self, name: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        """Every single value, parsed once; one parser per header; raises what the parser raises."""
-        key = key_of(name)
-        if key not in self._lists:
-            self._lists[key] = tuple([parse(value) for value in self.get_list(name)])
-        return cast("tuple[T, ...]", self._lists[key])
+        found = [key for key, _ in self._fields if key in names]
+        return {key for key in found if found.count(key) > 1}
 
     def add(self, name: str, value: str) -> None:
         """Append a header; raises LocalProtocolError on a line break or NUL."""
@@ -140,7 +128,7 @@ class Headers:
     def set(self, name: str, value: str) -> None:
         """Replace all headers of this name, at the place of the first; else append."""
         field = _new_field(name, value)
-        places = [i for i, (key, _, _) in enumerate(self._fields) if key == field[0]]
+        places = [i for i, (key, _) in enumerate(self._fields) if key == field[0]]
         if places:
             self._fields[places[0]] = field
         else:
@@ -156,7 +144,7 @@ class Headers:
         if place is None:
             self.prepend(name, value)
             return
-        old = self._fields[place][1]
+        old = _value_of(self._fields[place][1])
         rest = old[len(first_value(old)) :] if "," in old else ""
         self._fields[place] = _new_field(name, value + rest)
         self._forget(key)
@@ -169,37 +157,38 @@ class Headers:
 
     def copy(self) -> "Headers":
         """An independent copy, lines as they are."""
-        return self.only(None)
+        copy = Headers()
+        copy._fields = self._fields.copy()
+        return copy
 
-    def only(self, keys: frozenset[str] | None) -> "Headers":
-        """A copy of the lines whose lower-case long name is in `keys` (None: of all)."""
+    def only(self, keys: frozenset[str]) -> "Headers":
+        """A copy of the lines whose lower-case long name is in `keys`."""
         chosen = Headers()
-        chosen._fields = [field for field in self._fields if keys is None or field[0] in keys]
+        chosen._fields = [field for field in self._fields if field[0] in keys]
         return chosen
 
     def lines(self) -> list[str]:
         """The lines as they go on the wire, without CRLF."""
-        return [field[2] for field in self._fields]
+        return [line for _, line in self._fields]
 
     def __contains__(self, name: str) -> bool:
         return self.get(name) is not None
 
     def __iter__(self) -> Iterator[tuple[str, str]]:
-        for _, value, line in self._fields:
-            yield line.partition(":")[0].rstrip(), value
+        for _, line in self._fields:
+            yield line.partition(":")[0].rstrip(" \t"), _value_of(line)
 
     def __len__(self) -> int:
         return len(self._fields)
 
     def _index(self) -> dict[str, str]:
-        """The first value of each name."""
-        self._first = first = {key: value for key, value, _ in reversed(self._fields)}
-        return first
+        """The first value of each name; blanks may still stand around it."""
+        self._first = {key: _value_of(line) for key, line in reversed(self._fields)}
+        return self._first
 
     def _forget(self, key: str) -> None:
         self._first = None
-        self._parsed = {of: value for of, value in self._parsed.items() if of[0] != key}
-        self._lists.pop(key, None)
+        self.kept = {part: value for part, value in self.kept.items() if part.header != key}
 
 
 def key_of(name: str) -> str:
@@ -212,30 +201,31 @@ def _unusual_key(name: str) -> str:
     return _COMPACT.get(lower, lower)
 
 
-def _read_field(line: str) -> _Field:
-    name, colon, value = line.partition(":")
-    key = _KEYS.get(name)
-    if key is None or not colon:
-        key = _key_on_wire(name, colon)
-    if "\r\n" in value:
+def _key_of_token(name: str) -> str | None:
+    return _unusual_key(name) if is_token(name) else None
+
+
+def _value_of(line: str) -> str:
+    value = line.partition(":")[2]
+    if "\r" in value:
         value = _FOLD.sub(" ", value)
-    return key, value.strip(" \t"), line
+    return value.strip(" \t")
 
 
-def _key_on_wire(name: str, colon: str) -> str:
-    name = name.rstrip(" \t")
-    if not colon or not is_token(name):
+def _read_unusual(line: str) -> tuple[str, str]:
+    """Key and value of a line that is folded or has no common name with colon and space."""
+    name, colon, _ = line.partition(":")
+    key = _key_of_token(name.rstrip(" \t"))
+    if key is None or not colon:
         raise RemoteProtocolError("header line without a proper name")
-    return key_of(name)
+    return key, _value_of(line)
 
 
 def _new_field(name: str, value: str) -> _Field:
     # Three scans in C beat one expression, which is left to judge a NUL.
     if "\n" in value or "\r" in value or ("\0" in value and _BARE_NUL.search(value)):
         raise LocalProtocolError("line break or NUL in a header value")
-    key = _KEYS.get(name)
+    key = _KEYS.get(name) or _key_of_token(name)
     if key is None:
-        if not is_token(name):
-            raise LocalProtocolError("header name is not a token")
-        key = _unusual_key(name)
-    return key, value.strip(" \t"), f"{name}: {value}"
+        raise LocalProtocolError("header name is not a token")
+    return key, f"{name}: {value}"

@@ -6,20 +6,47 @@ those are read as text through `headers`.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from typing import Final, Self, TypeVar
+from collections.abc import Iterable, Sequence
+from typing import Final, Self
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
 from sipis.sip.grammar import first_value, is_token, parse_number
 from sipis.sip.headers import CSeq, MediaType, NameAddr, RetryAfter, Via, branch_of, tag_of
 from sipis.sip.limits import MAX_SECONDS
 from sipis.sip.message.fields import Headers
+from sipis.sip.message.parts import Every, IfPresent, Mandatory
 from sipis.sip.message.reasons import REASONS
 from sipis.sip.uri import Uri, parse_uri
 
-T = TypeVar("T")
-
 VERSION: Final = "SIP/2.0"
+
+
+def _parse_top_via(text: str) -> Via:
+    return Via.parse(first_value(text))
+
+
+def _top_branch(text: str) -> str | None:
+    return branch_of(first_value(text))
+
+
+def _parse_max_forwards(text: str) -> int:
+    hops = parse_number(text, 255)
+    if hops is None:
+        raise RemoteProtocolError("Max-Forwards is not between 0 and 255")
+    return hops
+
+
+def _parse_seconds(text: str) -> int | None:
+    if not (text.isascii() and text.isdigit()):
+        return None
+    seconds = parse_number(text, MAX_SECONDS)
+    return MAX_SECONDS if seconds is None else seconds
+
+
+def _check_call_id(text: str) -> str:
+    if not text or " " in text:
+        raise RemoteProtocolError("bad Call-ID")
+    return text
 
 
 class Message(ABC):
@@ -27,57 +54,62 @@ class Message(ABC):
 
     __slots__ = ("body", "headers")
 
+    vias = Every("via", Via.parse)
+    """All hops, topmost first."""
+
+    via = Mandatory("via", _parse_top_via)
+    """The topmost hop; the others stay unread."""
+
+    branch = Mandatory("via", _top_branch)
+    """The branch of the topmost hop; cheaper than via, and raises whenever that does."""
+
+    from_ = Mandatory("from", NameAddr.parse)
+    """Who sent the request."""
+
+    to = Mandatory("to", NameAddr.parse)
+    """Whom the request was first meant for."""
+
+    from_tag = Mandatory("from", tag_of)
+    """The tag of From; cheaper than from_, and raises whenever that does."""
+
+    to_tag = Mandatory("to", tag_of)
+    """The tag of To; cheaper than to, and raises whenever that does."""
+
+    call_id = Mandatory("call-id", _check_call_id)
+    """The Call-ID, compared octet by octet."""
+
+    cseq = Mandatory("cseq", CSeq.parse)
+    """Sequence number and method."""
+
+    max_forwards = IfPresent("max-forwards", _parse_max_forwards)
+    """Hops left; None when absent."""
+
+    expires = IfPresent("expires", _parse_seconds)
+    """Seconds of the Expires header; None when absent or unreadable (section 20.19)."""
+
+    min_expires = IfPresent("min-expires", _parse_seconds)
+    """Seconds of the Min-Expires header; None when absent or unreadable."""
+
+    retry_after = IfPresent("retry-after", RetryAfter.parse)
+    """After how long to try again; None when absent."""
+
+    content_type = IfPresent("content-type", MediaType.parse)
+    """What the body is; None when absent."""
+
+    routes = Every("route", NameAddr.parse)
+    """All Route addresses, topmost first."""
+
+    record_routes = Every("record-route", NameAddr.parse)
+    """All Record-Route addresses, topmost first."""
+
+    paths = Every("path", NameAddr.parse)
+    """All Path addresses, topmost first (RFC 3327)."""
+
+    _contacts = Every("contact", NameAddr.parse)
+
     def __init__(self, headers: Headers, body: bytes) -> None:
         self.headers = headers
         self.body = body
-
-    @property
-    def vias(self) -> tuple[Via, ...]:
-        """All hops, topmost first."""
-        return self.headers.parsed_list("via", Via.parse)
-
-    @property
-    def via(self) -> Via:
-        """The topmost hop; the others stay unread."""
-        return self._mandatory("via", _parse_top_via)
-
-    @property
-    def branch(self) -> str | None:
-        """The branch of the topmost hop; cheaper than via, and raises whenever that does."""
-        return self._cheap("via", _top_branch)
-
-    @property
-    def from_(self) -> NameAddr:
-        """Who sent the request."""
-        return self._mandatory("from", NameAddr.parse)
-
-    @property
-    def to(self) -> NameAddr:
-        """Whom the request was first meant for."""
-        return self._mandatory("to", NameAddr.parse)
-
-    @property
-    def from_tag(self) -> str | None:
-        """The tag of From; cheaper than from_, and raises whenever that does."""
-        return self._cheap("from", tag_of)
-
-    @property
-    def to_tag(self) -> str | None:
-        """The tag of To; cheaper than to, and raises whenever that does."""
-        return self._cheap("to", tag_of)
-
-    @property
-    def call_id(self) -> str:
-        """The Call-ID, compared octet by octet."""
-        value = self.headers.get("call-id")
-        if not value or " " in value:
-            raise RemoteProtocolError("missing or bad Call-ID")
-        return value
-
-    @property
-    def cseq(self) -> CSeq:
-        """Sequence number and method."""
-        return self._mandatory("cseq", CSeq.parse)
 
     @property
     def is_star_contact(self) -> bool:
@@ -87,42 +119,7 @@ class Message(ABC):
     @property
     def contacts(self) -> tuple[NameAddr, ...]:
         """All Contact addresses; none for `*`."""
-        return () if self.is_star_contact else self._addresses("contact")
-
-    @property
-    def routes(self) -> tuple[NameAddr, ...]:
-        """All Route addresses, topmost first."""
-        return self._addresses("route")
-
-    @property
-    def record_routes(self) -> tuple[NameAddr, ...]:
-        """All Record-Route addresses, topmost first."""
-        return self._addresses("record-route")
-
-    @property
-    def max_forwards(self) -> int | None:
-        """Hops left; None when absent."""
-        return self.headers.parsed("max-forwards", _parse_max_forwards)
-
-    @property
-    def expires(self) -> int | None:
-        """Seconds of the Expires header; None when absent or unreadable (section 20.19)."""
-        return self.headers.parsed("expires", _parse_seconds)
-
-    @property
-    def min_expires(self) -> int | None:
-        """Seconds of the Min-Expires header; None when absent or unreadable."""
-        return self.headers.parsed("min-expires", _parse_seconds)
-
-    @property
-    def retry_after(self) -> RetryAfter | None:
-        """After how long to try again; None when absent."""
-        return self.headers.parsed("retry-after", RetryAfter.parse)
-
-    @property
-    def content_type(self) -> MediaType | None:
-        """What the body is; None when absent."""
-        return self.headers.parsed("content-type", MediaType.parse)
+        return () if self.is_star_contact else self._contacts
 
     @property
     def supported(self) -> set[str]:
@@ -154,22 +151,6 @@ class Message(ABC):
             return head.encode("utf-8", "surrogateescape") + self.body
         except UnicodeEncodeError as error:
             raise LocalProtocolError("header text that is no UTF-8") from error
-
-    def _cheap(self, name: str, read: Callable[[str], str | None]) -> str | None:
-        """A part of a mandatory header that may be missing from it."""
-        part = self.headers.parsed(name, read)
-        if part is None and name not in self.headers:
-            raise RemoteProtocolError(f"no {name} header")
-        return part
-
-    def _mandatory(self, name: str, parse: Callable[[str], T]) -> T:
-        value = self.headers.parsed(name, parse)
-        if value is None:
-            raise RemoteProtocolError(f"no {name} header")
-        return value
-
-    def _addresses(self, name: str) -> tuple[NameAddr, ...]:
-        return self.headers.parsed_list(name, NameAddr.parse)
 
 
 class Request(Message):
@@ -252,25 +233,3 @@ class Response(Message):
 def reason_phrase(status: int) -> str:
     """The usual phrase, that of the class for a status nobody registered."""
     return REASONS.get(status) or REASONS.get(status // 100 * 100, "Unknown")
-
-
-def _parse_top_via(text: str) -> Via:
-    return Via.parse(first_value(text))
-
-
-def _top_branch(text: str) -> str | None:
-    return branch_of(first_value(text))
-
-
-def _parse_max_forwards(text: str) -> int:
-    hops = parse_number(text, 255)
-    if hops is None:
-        raise RemoteProtocolError("Max-Forwards is not between 0 and 255")
-    return hops
-
-
-def _parse_seconds(text: str) -> int | None:
-    if not (text.isascii() and text.isdigit()):
-        return None
-    seconds = parse_number(text, MAX_SECONDS)
-    return MAX_SECONDS if seconds is None else seconds

@@ -3,7 +3,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.errors import LocalProtocolError, RemoteProtocolError
-from sipis.sip.headers import CSeq
 from sipis.sip.limits import MAX_VALUES
 from sipis.sip.message import Headers
 
@@ -30,8 +29,6 @@ def test_an_absent_header_reads_as_nothing() -> None:
     assert headers.get("To") is None
     assert headers.get_all("To") == []
     assert headers.get_list("To") == []
-    assert headers.parsed("to", str) is None
-    assert headers.parsed_list("to", str) == ()
 
 
 def test_lists_come_apart_across_lines() -> None:
@@ -44,15 +41,6 @@ def test_too_many_values_over_several_lines_are_refused() -> None:
     half = ",".join(["a"] * (MAX_VALUES // 2 + 1))
     with pytest.raises(RemoteProtocolError):
         Headers([("Allow", half), ("Allow", half)]).get_list("Allow")
-
-
-def test_a_value_is_parsed_once_until_its_header_changes() -> None:
-    headers = Headers([("CSeq", "1 BYE"), ("To", "x")])
-    first = headers.parsed("cseq", CSeq.parse)
-    headers.set("To", "y")
-    assert headers.parsed("cseq", CSeq.parse) is first
-    headers.set("CSeq", "2 BYE")
-    assert headers.parsed("cseq", CSeq.parse) == CSeq(2, "BYE")
 
 
 def test_setting_replaces_all_at_the_place_of_the_first() -> None:
