@@ -189,6 +189,7 @@ class Server:
             await ground.endpoint.stop()
             for task in tasks:
                 task.cancel()
+            await self._roller.finish()
 
         self._open.push_async_callback(leave)
 

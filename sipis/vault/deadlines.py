@@ -50,6 +50,11 @@ class Deadlines:
         """By when the next roll must have ended."""
         return min(self._rolled + self._at_least_every, self._limit_of_destruction())
 
+    @property
+    def owed(self) -> bool:
+        """Whether keys were destroyed that no roll has covered yet."""
+        return self._oldest() is not None
+
     def _limit_of_destruction(self) -> float:
         oldest = self._oldest()
         return float("inf") if oldest is None else oldest + self._after_delete

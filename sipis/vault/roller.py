@@ -1,4 +1,4 @@
-"""Rolls the epoch: soon after keys were destroyed, at least every hour, and at every start.
+"""Rolls the epoch: soon after deletions, every hour, at every start and, if it is owed, at the end.
 
 Refuses to answer for deletions: they are acknowledged before, and their keys are dead; the roll
 takes their use from old copies of the other files. A roll that fails is tried again, and once it is
@@ -56,6 +56,11 @@ class Roller:
     def stop(self) -> None:
         """End run()."""
         self._supervisor.stop()
+
+    async def finish(self) -> None:
+        """At the end of the server: nothing destroyed waits for the roll of the next start."""
+        if self._deadlines.owed:
+            await self._roll()
 
     @property
     def lateness(self) -> float:

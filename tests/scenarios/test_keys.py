@@ -176,6 +176,18 @@ async def test_d10_an_overdue_roll_shows_as_degraded_and_as_a_metric(town: Town)
     assert running.health.report()["status"] == "ready"
 
 
+async def test_d10_a_server_that_stops_after_a_deletion_rolls_first(town: Town) -> None:
+    phone = await town.asleep()
+    await until_logged(town, "epoch_rolled")
+    assert (await phone.here("DELETE")).status == 200
+    generation, stopped = vault(town).generation, vault(town)
+    await town.stop()
+    assert stopped.generation == generation + 1
+    await town.serve()
+    rolls = await leaves_of(town, "epoch_rolled")
+    assert generation + 1 in {it["epoch_after"] for it in rolls}
+
+
 async def test_every_start_rolls_and_the_log_tells_of_it(town: Town) -> None:
     await until_logged(town, "epoch_rolled")
     assert vault(town).generation == 2

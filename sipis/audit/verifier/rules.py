@@ -138,10 +138,20 @@ class Rules:
     def _config(self, leaf: Leaf) -> None:
         """Time stands still while the server does not run."""
         if leaf["notice"] == "started":
+            self._tell_of_absence(leaf)
             self._since = dict.fromkeys(self._since, seconds(leaf["minute"]))
             self._unrolled = [(max(it, self._now), epoch) for it, epoch in self._unrolled]
         else:
             self._report.notices.append(f"leaf {leaf['seq']}: {leaf['notice']}")
+
+    def _tell_of_absence(self, leaf: Leaf) -> None:
+        """Old copies opened what was deleted until the roll that follows this start."""
+        waited = self._now - min((it for it, _ in self._unrolled), default=self._now)
+        if waited > self._limits.roll + SLACK:
+            self._report.notices.append(
+                f"leaf {leaf['seq']}: {len(self._unrolled)} deletions waited {waited // MINUTE}"
+                " minutes for a roll: the server was away"
+            )
 
     def _restore(self, leaf: Leaf) -> None:
         self._report.notices.append(f"leaf {leaf['seq']}: an older database was restored")

@@ -126,6 +126,17 @@ async def test_d10_a_roll_that_cannot_be_done_is_tried_again_and_shows_as_late(
     assert keys.book.rolls == [(1, 2), (2, 3)]
 
 
+async def test_d10_at_the_end_no_deletion_is_left_without_its_roll(keys: Keys) -> None:
+    await keys.roller.finish()
+    assert keys.book.rolls == [(1, 2)]
+    await keys.vault.destroy([await admitted(keys.vault)])
+    await keys.roller.finish()
+    assert keys.book.rolls == [(1, 2), (2, 3)]
+    assert keys.vault._slots.touched == frozenset()
+    await keys.roller.finish()
+    assert keys.vault.generation == 3
+
+
 async def test_a_roll_that_cannot_be_written_down_is_a_roll(keys: Keys) -> None:
     keys.book.full = True
     await keys.vault.destroy([await admitted(keys.vault)])

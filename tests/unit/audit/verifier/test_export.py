@@ -227,6 +227,11 @@ def test_a_server_that_was_away_owes_no_roll_for_that_time() -> None:
     started = Leaf(Kind.CONFIG, NOW + 2 * DAY, notice="started")
     after = (roll(1, NOW + 2 * DAY), census(0, NOW + 2 * DAY + 60))
     assert not findings(birth(1), death(1), started, *after, limits=AGES)
+    lines = [leaf.line(seq, "ab") for seq, leaf in enumerate((birth(1), death(1), started, *after))]
+    report = verify(lines, [signed(lines)], keys(), AGES)
+    assert report.notices == [
+        "leaf 2: 1 deletions waited 2880 minutes for a roll: the server was away"
+    ]
 
 
 def test_l10_a_failed_canary_and_a_missing_one_are_found() -> None:
