@@ -6,9 +6,12 @@ import pytest
 
 from sipis.sip.flow import Transport
 from sipis.sip.limits import LARGEST_REQUEST
+from sipis.world.call import OFFER
+from sipis.world.provider import Provider
 from tests.interop.conftest import MakePhone, MakeProvider, MakeServer
+from tests.scenarios.conftest import a_town
 from tests.support import sipp
-from tests.support.kamailio import Kamailio
+from tests.support.kamailio import DOMAIN, Kamailio
 from tests.support.phone import Phone
 from tests.support.processes import free_port_pair
 from tests.support.server import Server
@@ -67,3 +70,25 @@ def test_a_large_call_reaches_an_app_over_tcp_where_it_listens_and_else_over_udp
     bob.heard("session closed")
     invited = bob.said().partition("INVITE sip:")[2]
     assert invited.partition("Via: SIP/2.0/")[2].startswith("TCP" if has_tcp else "UDP")
+
+
+@pytest.mark.parametrize("has_tcp", [True, False])
+async def test_a_large_offer_inside_a_call_reaches_the_provider(
+    tmp_path: Path, *, has_tcp: bool
+) -> None:
+    port = free_port_pair()
+    kinds = ["udp", "tcp"] if has_tcp else ["udp"]
+    doors = [f"{kind}:127.0.0.1:{port}" for kind in kinds]
+    async with a_town(tmp_path) as town, Provider(DOMAIN, listeners=doors) as provider:
+        town.provider = provider
+        await town.serve()
+        caller, callee = await town.talk(await town.asleep())
+
+        answered = await callee.ask("INVITE", OFFER + f"a=x-note:{LONG}\r\n".encode())
+
+        assert answered.status == 200
+        asked = [await caller.requests.next() for _ in range(2)]
+        ways = [(it.method, it.via.transport) for it in asked]
+        assert ways == [("INVITE", "TCP" if has_tcp else "UDP"), ("ACK", "UDP")]
+        assert (await caller.bye()).status == 200
+        await town.stop()

@@ -154,3 +154,20 @@ async def test_an_app_calls_the_other_side_from_its_new_address(house: House) ->
     await talk.caller.response(200)
     assert (await moved.asked("BYE")).call_id == talk.received.call_id
     assert await talk.handset.silence()
+
+
+async def test_an_app_that_offers_before_it_has_registered_hears_the_answer_afterwards(
+    house: House,
+) -> None:
+    """To an address that nobody has shown to be his nothing larger is sent than came from there."""
+    talk = await Talk(house).begin()
+    moved = await house.handset(talk.n)
+    moved.within("INVITE", talk.received, headers=SDP, body=OFFER)
+    offer = await talk.caller.asked("INVITE")
+    talk.caller.respond(offer, 200, SDP, ANSWER + b"a=x:" + b"y" * 500 + b"\r\n")
+    await turns()
+    assert await moved.silence()
+    assert (await moved.register()).status == 200
+    await moved.asked("ACK")
+    await house.clock.advance(0.5)
+    assert (await moved.response(200)).body.startswith(ANSWER)
