@@ -27,6 +27,7 @@ from sipis.push.provider import FcmAccount, Spawner, TargetedPush
 from sipis.push.tables import classify_fcm
 
 Accounts = Callable[[str], FcmAccount | None]
+OK = 200
 GRACE = 30.0
 """Seconds that the pool of a replaced account lives on, for what is in flight."""
 
@@ -98,6 +99,8 @@ class FcmProvider:
             return Retry(exchanged.why)
         if not isinstance(exchanged, Answer):
             return Ambiguous(exchanged.why)
+        if exchanged.status == OK:  # its body names the message, which nobody asks for
+            return classify_fcm(OK, "")
         retry_after = exchanged.headers.get(b"retry-after", b"").decode("ascii", "replace")
         return classify_fcm(
             exchanged.status,

@@ -6,10 +6,10 @@ Refuses redirects, unbounded bodies, and exceptions: what came back is an Exchan
 import ssl
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Final
 
 import aiohttp
+from aiohttp.abc import AbstractStreamWriter
 
 from sipis.clock import Clock
 from sipis.push.deadlines import until
@@ -62,11 +62,9 @@ class GoogleHttp:
         self, url: str, headers: Mapping[str, str], body: bytes, on_sent: Callable[[], None]
     ) -> Exchanged:
         async with self._opened().post(
-            url, data=body, headers=headers, allow_redirects=False, trace_request_ctx=on_sent
+            url, data=_Body(body, on_sent), headers=headers, allow_redirects=False
         ) as response:
-            names = {
-                name.lower().encode(): text.encode() for name, text in response.headers.items()
-            }
+            names = {name.lower(): value for name, value in response.raw_headers}
             return Answer(response.status, names, await _read(response.content))
 
     def _opened(self) -> aiohttp.ClientSession:
@@ -79,7 +77,6 @@ class GoogleHttp:
                 timeout=aiohttp.ClientTimeout(total=None),
                 auto_decompress=True,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                trace_configs=[_telling_when_sent()],
             )
         return self._session
 
@@ -87,20 +84,26 @@ class GoogleHttp:
         return ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
 
 
-def _telling_when_sent() -> aiohttp.TraceConfig:
-    async def tell(_session: object, context: SimpleNamespace, _written: object) -> None:
-        context.trace_request_ctx()
+class _Body(aiohttp.BytesPayload):
+    """A request body that tells when it is written, and its head with it."""
 
-    traced = aiohttp.TraceConfig()
-    traced.on_request_headers_sent.append(tell)
-    return traced
+    def __init__(self, body: bytes, on_sent: Callable[[], None]) -> None:
+        super().__init__(body)
+        self._on_sent = on_sent
+
+    async def write_with_length(
+        self, writer: AbstractStreamWriter, content_length: int | None
+    ) -> None:
+        await super().write_with_length(writer, content_length)
+        self._on_sent()
 
 
 async def _read(content: aiohttp.StreamReader) -> bytes:
     """Return the body, as far as the limit."""
     pieces: list[bytes] = []
     room = LONGEST_BODY
-    while room > 0 and (piece := await content.read(room)):
+    while room > 0 and not content.at_eof():
+        piece = await content.read(room)
         pieces.append(piece)
         room -= len(piece)
     return b"".join(pieces)
