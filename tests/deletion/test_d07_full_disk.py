@@ -1,4 +1,4 @@
-"""D7: on a file system without a free byte DELETE still destroys the key and answers."""
+"""D7: where the disk or the database takes nothing, DELETE still destroys the key and answers."""
 
 import os
 import subprocess
@@ -9,6 +9,7 @@ import pytest
 
 from sipis.clock import ManualClock
 from sipis.errors import KeyGone, StoreError
+from sipis.model import DeletionReason
 from sipis.store import leaves, lookup
 from tests.deletion.conftest import Estate
 from tests.support.lifecycle import build, order, running, settings
@@ -81,3 +82,28 @@ async def test_d7_the_epoch_rolls_on_a_full_disk(disk: Path, tmp_path: Path) -> 
         rolled = await house.vault.roll()
         assert rolled.after == rolled.before + 1
         ballast.unlink()
+
+
+@pytest.mark.parametrize("reason", DeletionReason)
+async def test_d7_on_a_read_only_database_the_key_dies_and_row_and_leaf_follow(
+    estate: Estate, reason: DeletionReason
+) -> None:
+    house = estate.house
+    tenant, stayer = await estate.let(), await estate.let()
+    row = tenant.enabled.row
+    told = await house.store.read(leaves.size)
+    house.store._connection.execute("PRAGMA query_only = 1")
+    (deleted,) = await house.lifecycle._destruction.destroy([row], reason)
+    assert deleted.pending
+    assert not house.vault.holds(row)
+    assert house.vault.holds(stayer.enabled.row)
+    with pytest.raises(StoreError, match="READONLY"):
+        await house.lifecycle.enable(order())
+    house.store._connection.execute("PRAGMA query_only = 0")
+    await house.clock.advance(61)
+    assert await house.row(tenant.enabled) is None
+    assert await house.store.read(leaves.size) == told + 1
+    assert estate.traces(tenant) == []
+    receipt = await house.lifecycle.receipt(row.commitment)
+    assert receipt is not None
+    assert receipt.reason is reason
