@@ -243,7 +243,7 @@ class Exchanges:
         self._rooms.endpoint.hold(carrier, result.granted, exchange.flow_timer)
         if carrier is not flow:  # too large for UDP, where calls may come nevertheless
             self._rooms.endpoint.hold(flow, result.granted)
-        if exchange.moved or (number == 0 and not self._rooms.endpoint.is_open(carrier)):
+        if exchange.moved or number is None:
             decision = decision._replace(next_attempt_at=self._soon(moved=exchange.moved))
         if exchange.moved and old.transport is not None:
             self._continuity.moved()
@@ -251,7 +251,7 @@ class Exchanges:
         binding = None if trace.says_the_same(old) else trace.to_binding()
         uses = trace.nonce.uses if trace.nonce else 0
         return settlements.registered(
-            claim, result, decision, binding=binding, uses=uses, flow=number
+            claim, result, decision, binding=binding, uses=uses, flow=number or 0
         )
 
     def _not_registered(
@@ -259,17 +259,17 @@ class Exchanges:
     ) -> Settlement:
         flow = (exchange.carrier or exchange.flow) if exchange else None
         number = self._number(flow) if flow and decision.bound_until else 0
-        return settlements.failed(claim, result, decision, number)
+        return settlements.failed(claim, result, decision, number or 0)
 
     def _soon(self, *, moved: bool) -> float:
         delay = MOVE_DELAY if moved else FLOW_SPREAD
         return self._rooms.clock.wall() + delay * (0.5 + 0.5 * self._jitter())
 
-    def _number(self, flow: Flow) -> int:
-        """What a binding dies with; 0 for a listener, which a restart brings back."""
+    def _number(self, flow: Flow) -> int | None:
+        """What a binding dies with; 0 for a listener, which a restart brings back; None: closed."""
         if flow.transport is Transport.UDP and flow.listener:
             return 0
-        return flow.id if self._rooms.endpoint.is_open(flow) else 0
+        return flow.id if self._rooms.endpoint.is_open(flow) else None
 
     def _drop(self, claim: Claim) -> None:
         """Nobody can open this row: tell, and leave the rest to whoever erases it."""

@@ -76,7 +76,7 @@ def next_nonce(response: Response, answers: Mapping[bool, Authorized]) -> NonceS
 
 def seen_address(response: Response) -> Address | None:
     """Where the registrar saw the request come from (RFC 3581); None when it did not say."""
-    return response.via.source
+    return response.source
 
 
 def _uncounted(nonce: NonceState) -> NonceState:

@@ -30,7 +30,7 @@ class Transport(StrEnum):
     @property
     def via_token(self) -> str:
         """The name in a Via header: `UDP`, `WSS`."""
-        return self.value.upper()
+        return self.upper()
 
     @property
     def uri_token(self) -> str:

@@ -108,8 +108,10 @@ class Machine(Generic[Kind]):
 
     def _forget(self, transaction: Kind) -> None:
         """Remove it from every index; overridden where there are more than the ids."""
-        self._relax(transaction)
-        self._hush(transaction)
+        for hung in (transaction.pace, transaction.limit):
+            if hung is not None:
+                self._wheel.cancel(hung)
+        transaction.pace = transaction.limit = None
         self._transactions.pop(transaction.id, None)
 
     def _send(self, transaction: Kind, _now: float, _message: Message | None = None) -> None:

@@ -13,6 +13,7 @@ from sipis.errors import RemoteProtocolError
 from sipis.sip.client import Clients, ClientTransaction
 from sipis.sip.events import Event, FlowPong, Malformed, Overloaded, RequestReceived
 from sipis.sip.flow import Flow
+from sipis.sip.grammar import split_list
 from sipis.sip.hop import note_source
 from sipis.sip.keys import server_key
 from sipis.sip.limits import MAX_DATAGRAM, MAX_STREAM_MESSAGE
@@ -185,7 +186,7 @@ class Stack:
             self._outlet.send(_PONG, flow)
 
     def _receive_response(self, response: Response, fingerprint: int, now: float) -> None:
-        if len(response.headers.get_list("via")) != 1:
+        if not _has_one_via(response):
             raise RemoteProtocolError("response to somebody else", 0)
         self._clients.receive(response, fingerprint, now)
 
@@ -247,6 +248,11 @@ class Stack:
         except RemoteProtocolError:
             return self._token()
         return sha256(self._salt + key.encode("utf-8", "surrogateescape")).hexdigest()[:32]
+
+
+def _has_one_via(response: Response) -> bool:
+    lines = response.headers.get_all("via")
+    return len(lines) == 1 and ("," not in lines[0] or len(split_list(lines[0])) == 1)
 
 
 def _never(_flow: Flow) -> bool:

@@ -33,6 +33,7 @@ class OwnAddresses:
         self._learn = learn and advertised is None
         self._learnt: dict[tuple[int, Address], tuple[Address, float]] = {}
         self._guesses: dict[int, Address] = {}
+        self._found: dict[tuple[int, Address], Address] = {}
         self._routed: dict[str, str] = {}
         self._listening: dict[tuple[Door, Transport], int] = {}
 
@@ -40,17 +41,17 @@ class OwnAddresses:
         """Note the ports at which peers can open a connection to us."""
         for listener in listeners:
             self._listening.setdefault((listener.door, listener.transport), listener.port)
+        self._found.clear()
 
     def contact(self, flow: Flow) -> Address:
-        """Host and port by which the peer of this flow can reach us."""
-        if self._advertised is not None:
-            return self._advertised[0], self._advertised_port(flow)
-        if flow.transport is not Transport.UDP:
-            return flow.local[0], self._port(flow)
-        learnt = self._learnt.get((flow.id, flow.remote))
-        if learnt is not None:
-            return learnt[0]
-        return self._guesses.get(flow.id) or self._local(flow)
+        """Host and port by which the peer of this flow can reach us; kept until more is learnt."""
+        key = flow.id, flow.remote
+        found = self._found.get(key)
+        if found is None:
+            if len(self._found) >= MOST_LEARNT:
+                self._found.clear()
+            self._found[key] = found = self._find(flow)
+        return found
 
     def learn(self, flow: Flow, response: Response, now: float) -> bool:
         """Note where the response says that it found us; True when that is news."""
@@ -65,11 +66,22 @@ class OwnAddresses:
         self._remember(flow, seen, now)
         return True
 
+    def _find(self, flow: Flow) -> Address:
+        if self._advertised is not None:
+            return self._advertised[0], self._advertised_port(flow)
+        if flow.transport is not Transport.UDP:
+            return flow.local[0], self._port(flow)
+        learnt = self._learnt.get((flow.id, flow.remote))
+        if learnt is not None:
+            return learnt[0]
+        return self._guesses.get(flow.id) or self._local(flow)
+
     def _remember(self, flow: Flow, seen: Address, now: float) -> None:
         if len(self._learnt) >= MOST_LEARNT:
             self._learnt.pop(next(iter(self._learnt)))
         self._learnt[flow.id, flow.remote] = (seen, now)
         self._guesses[flow.id] = seen
+        self._found.clear()
 
     def _advertised_port(self, flow: Flow) -> int:
         """The advertised port stands for the listeners of the provider door, no other socket."""
@@ -110,6 +122,6 @@ def local_address_towards(host: str) -> str:
 def _seen_by_peer(response: Response) -> Address | None:
     """Host and port in the top Via, None where the peer filled nothing in."""
     try:
-        return response.via.source
+        return response.source
     except RemoteProtocolError:
         return None

@@ -59,16 +59,13 @@ class Refused:
 class OpenedAccount:
     """One credential record, opened for one piece of work."""
 
-    __slots__ = ("_record", "_user")
+    __slots__ = ("_record", "_user", "account")
 
     def __init__(self, record: CredentialRecord) -> None:
         self._record = record
         self._user = digest_user(record.account)
-
-    @property
-    def account(self) -> Account:
+        self.account = record.account
         """The account without what proves it."""
-        return self._record.account
 
     @property
     def relay_user(self) -> str:

@@ -37,7 +37,6 @@ OVERHEAD: Final = 1 + NONCE_LENGTH + TAG_LENGTH
 
 _ALGORITHM: Final = bytes([AES_256_GCM])
 _LENGTH_FIELD: Final = 4
-_INTEGER_LENGTH: Final = (8).to_bytes(4, "big")
 
 
 class Aead(Protocol):
@@ -84,7 +83,11 @@ class Cipher:
 
 def framed(*fields: str | bytes | int) -> bytes:
     """Join fields so that different lists never give equal bytes: each has its length in front."""
-    return b"".join([_framed(field) for field in fields])
+    parts: list[bytes] = []
+    for field in fields:
+        data = field if isinstance(field, bytes) else _as_bytes(field)
+        parts += (len(data).to_bytes(_LENGTH_FIELD, "big"), data)
+    return b"".join(parts)
 
 
 def subkey(key: bytes, *labels: str | int) -> bytes:
@@ -118,8 +121,5 @@ def _use(*labels: str | int) -> bytes:
     return framed("sipis subkey", *labels)
 
 
-def _framed(field: str | bytes | int) -> bytes:
-    if isinstance(field, int):
-        return _INTEGER_LENGTH + field.to_bytes(8, "big")
-    data = field.encode() if isinstance(field, str) else field
-    return len(data).to_bytes(4, "big") + data
+def _as_bytes(field: str | int) -> bytes:
+    return field.to_bytes(8, "big") if isinstance(field, int) else field.encode()

@@ -29,6 +29,10 @@ def _top_branch(text: str) -> str | None:
     return branch_of(first_value(text))
 
 
+def _top_source(text: str) -> tuple[str, int] | None:
+    return _parse_top_via(text).source
+
+
 def _parse_max_forwards(text: str) -> int:
     hops = parse_number(text, 255)
     if hops is None:
@@ -62,6 +66,9 @@ class Message(ABC):
 
     branch = Mandatory("via", _top_branch)
     """The branch of the topmost hop; cheaper than via, and raises whenever that does."""
+
+    source = Mandatory("via", _top_source)
+    """Where the peer of the topmost hop saw it: host and port; None where it did not say."""
 
     from_ = Mandatory("from", NameAddr.parse)
     """Who sent the request."""
