@@ -3,6 +3,8 @@
 import os
 import random
 
+import pytest
+
 from sipis.store import maintenance
 from sipis.store.lookup import sealed
 from sipis.vault.place import RECORD_SIZES
@@ -12,6 +14,7 @@ OPERATIONS = int(os.environ.get("DELETION_OPERATIONS", "600"))
 DAY = 86_400.0
 
 
+@pytest.mark.timeout(60 + OPERATIONS / 2)
 async def test_d4_after_a_fuzz_and_a_tidy_nothing_of_the_ended_is_left(estate: Estate) -> None:
     chance, house = random.Random(OPERATIONS), estate.house
     living: list[Tenant] = []

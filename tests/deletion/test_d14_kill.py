@@ -27,14 +27,14 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(80 + 5 * KILLS)
 def test_d14_kills_at_random_and_chosen_points_lose_and_return_nothing() -> None:
     done = run("--rounds", str(KILLS))
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     assert f"{KILLS} rounds: all is well" in done.stdout
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(80 + 20 * POWER_CUTS)
 @pytest.mark.skipif(shutil.which("cc") is None, reason="a power loss needs a C compiler")
 def test_d15_power_losses_lose_and_return_nothing() -> None:
     done = run("--rounds", str(POWER_CUTS), "--power-loss")

@@ -130,7 +130,7 @@ def enable(api: http.client.HTTPConnection, registrar: Registrar) -> dict[str, A
     return made
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(90 + CREATES / 2)
 def test_k6_d21_no_password_stays_in_memory_after_creation_or_after_the_end(
     server: Server, registrar: Registrar, request: pytest.FixtureRequest
 ) -> None:
