@@ -30,7 +30,9 @@ from sipis.observe.log import set_up
 
 PHONES: Final = 240
 """So that none is called more often than ten times a minute, which is what a phone can be."""
-WARM_UP: Final = 20.0
+WARM_UP: Final = 75.0
+"""Seconds of calls alone, longer than transactions are remembered: from then on calls come and go,
+and what grows is due to the flood."""
 REST: Final = 45.0
 """Seconds in which the last transaction and the last unfinished message run out of time."""
 APP_KEY: Final = "app-key-of-the-flood"

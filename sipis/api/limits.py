@@ -1,4 +1,4 @@
-"""How often one source may call: a bounded table of token buckets.
+"""How often one source may call: a bounded table of token buckets; over IPv6 a /64 is one source.
 
 Refuses to grow: when the table is full the longest unused bucket makes room.
 """
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from aiohttp import web
 
 from sipis.clock import Clock
+from sipis.transport.throttle import source_of
 
 MOST_SOURCES = 10_000
 
@@ -40,11 +41,11 @@ class RateLimit:
     def __init__(self, clock: Clock, per_minute: int) -> None:
         self._clock = clock
         self._size = float(per_minute)
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: OrderedDict[str | bytes, tuple[float, float]] = OrderedDict()
 
-    def wait_for(self, source: str) -> float:
-        """Take one token: 0 when there was one, else the seconds until there is."""
-        now = self._clock.monotonic()
+    def wait_for(self, host: str) -> float:
+        """Take one token of a host: 0 when there was one, else the seconds until there is."""
+        source, now = source_of(host), self._clock.monotonic()
         tokens, since = self._buckets.pop(source, (self._size, now))
         tokens = min(self._size, tokens + (now - since) * self._size / 60)
         allowed = tokens >= 1

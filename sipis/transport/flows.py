@@ -13,7 +13,7 @@ from sipis.errors import TransportError
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.transport.receiver import Connection
 from sipis.transport.targets import Target
-from sipis.transport.throttle import USUAL_RATE, Rate
+from sipis.transport.throttle import USUAL_RATE, Rate, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Limits:
     connections: int = 20_000
     """Connections in all."""
     per_source: int = 256
-    """Incoming connections of one source address."""
+    """Incoming connections of one source address, or of one /64 over IPv6."""
     rate: Rate = USUAL_RATE
     """Messages of one source that we never wrote to."""
 
@@ -34,7 +34,7 @@ class FlowTable:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._open: dict[Flow, Connection] = {}
-        self._per_source: Counter[str] = Counter()
+        self._per_source: Counter[str | bytes] = Counter()
         self._per_kind: Counter[tuple[Door, Transport]] = Counter()
 
     def __len__(self) -> int:
@@ -45,7 +45,7 @@ class FlowTable:
 
     def add(self, connection: Connection) -> bool:
         """Take a connection in; False when its source, or all together, have too many."""
-        source = connection.flow.remote[0]
+        source = source_of(connection.flow.remote[0])
         if len(self._open) >= self._limits.connections:
             return False
         if connection.incoming and self._per_source[source] >= self._limits.per_source:
@@ -61,7 +61,7 @@ class FlowTable:
             return
         self._per_kind[_kind(connection.flow)] -= 1
         if connection.incoming:
-            self._free(connection.flow.remote[0])
+            self._free(source_of(connection.flow.remote[0]))
 
     def get(self, flow: Flow) -> Connection | None:
         """The open connection of a flow."""
@@ -80,7 +80,7 @@ class FlowTable:
         """How many connections of the same door and transport are open."""
         return self._per_kind[_kind(flow)]
 
-    def _free(self, source: str) -> None:
+    def _free(self, source: str | bytes) -> None:
         self._per_source[source] -= 1
         if self._per_source[source] <= 0:
             del self._per_source[source]

@@ -21,8 +21,16 @@ class Rate:
 USUAL_RATE: Final = Rate(per_second=50.0, burst=200.0)
 
 
+def source_of(host: str) -> str | bytes:
+    """Whom an IP literal stands for: itself, or over IPv6 its /64, all of which a host owns."""
+    if ":" not in host:
+        return host
+    address = IPv6Address(host.partition("%")[0])
+    return str(address.ipv4_mapped) if address.ipv4_mapped else address.packed[:8]
+
+
 class Throttle:
-    """Who may still be listened to; an IPv6 source is its /64, since a host owns all of that."""
+    """Who may still be listened to."""
 
     def __init__(self, rate: Rate, most: int = MOST_SOURCES) -> None:
         self._rate = rate
@@ -31,7 +39,7 @@ class Throttle:
 
     def admit(self, host: str, now: float) -> bool:
         """Spend one token of the source (an IP literal); False when it has none left."""
-        key = IPv6Address(host.partition("%")[0]).packed[:8] if ":" in host else host
+        key = source_of(host)
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._open(key, now)

@@ -24,6 +24,13 @@ def test_sources_do_not_share_tokens() -> None:
     assert limit.wait_for("b") == 0
 
 
+def test_the_addresses_of_a_network_of_ipv6_are_one_source() -> None:
+    limit = RateLimit(ManualClock(), per_minute=1)
+    assert limit.wait_for("2600::1") == 0
+    assert limit.wait_for("2600::2") > 0
+    assert limit.wait_for("2600:0:0:1::1") == 0
+
+
 def test_the_table_of_sources_never_grows_beyond_its_limit() -> None:
     limit = RateLimit(ManualClock(), per_minute=1)
     for number in range(MOST_SOURCES + 10):

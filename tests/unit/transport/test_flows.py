@@ -48,6 +48,17 @@ def test_one_source_may_open_only_so_many() -> None:
     assert table.add(connection(3))
 
 
+def test_the_addresses_of_a_network_of_ipv6_are_one_source() -> None:
+    table = FlowTable(Limits(connections=10, per_source=2))
+    first = connection(1, "2600::1")
+    assert table.add(first)
+    assert table.add(connection(2, "2600::2"))
+    assert not table.add(connection(3, "2600::3"))
+    assert table.add(connection(4, "2600:0:0:1::1"))
+    table.remove(first)
+    assert table.add(connection(5, "2600::4"))
+
+
 def test_all_together_may_open_only_so_many() -> None:
     table = FlowTable(Limits(connections=2, per_source=2))
     assert table.add(connection(1, "8.8.8.1"))

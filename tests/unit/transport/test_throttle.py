@@ -26,6 +26,13 @@ def test_sources_do_not_share_but_a_network_of_ipv6_does() -> None:
     assert throttle.admit("2600:0:0:1::2", 0.0)
 
 
+def test_hosts_of_ipv4_written_as_ipv6_do_not_share() -> None:
+    throttle = Throttle(Rate(per_second=1, burst=1))
+    assert throttle.admit("::ffff:8.8.8.8", 0.0)
+    assert throttle.admit("::ffff:8.8.4.4", 0.0)
+    assert not throttle.admit("8.8.8.8", 0.0)
+
+
 def test_the_table_is_bounded() -> None:
     throttle = Throttle(Rate(per_second=1, burst=1), most=10)
     for number in range(100):
