@@ -143,3 +143,25 @@ async def test_d11_without_an_old_copy_nothing_is_opened_even_before_the_roll(
         await town.move_out(victim)
         town.copy(epoch_slot=True)
         assert not town.opens(victim)
+
+
+async def test_d11_tokens_messages_and_calls_of_the_deleted_are_out_of_reach_as_well(
+    tmp_path: Path,
+) -> None:
+    async with a_town(tmp_path, 1) as town:
+        victim, stayer = await town.move_in(), await town.move_in()
+        kinds = {"message": b"text of a message", "call": b"name of a caller"}
+        for enabled in (victim, stayer):
+            for purpose, text in kinds.items():
+                town.thief.items.add((purpose, "1"))
+                town.thief.records.add(
+                    town.house.vault.seal_content(enabled.row, purpose, "1", text)
+                )
+        town.copy()
+        await town.move_out(victim)
+        await town.house.clock.advance(LIMIT)
+        town.copy(epoch_slot=True)
+        assert town.thief.read(victim.row.id) == set()
+        read = town.thief.read(stayer.row.id)
+        assert all(any(text in one for one in read) for text in kinds.values())
+        assert len(read) == 2 + len(kinds)  # account and targets besides

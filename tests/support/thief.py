@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 BLOCK, CELL, SEGMENT, TABLE = 4096, 128, 1024, 8192 * 128
 BODY = SEGMENT * CELL
 BODIES = 4096 + 2 * TABLE
-VERSIONS = range(1, 8)
+RECORDS = [(purpose, version) for purpose in ("account", "targets") for version in range(1, 8)]
 
 
 def framed(*fields: bytes | str | int) -> bytes:
@@ -50,6 +50,8 @@ class Thief:
     files: set[bytes] = field(default_factory=set)
     records: set[bytes] = field(default_factory=set)
     apps: set[str] = field(default_factory=lambda: {"app"})
+    items: set[tuple[str, str]] = field(default_factory=set)
+    """Purposes and names of messages and calls, which stand in their rows in clear."""
 
     def steal(self, folder: Path, *, epoch_slot: bool) -> None:
         """Copy all that lies there; the epoch slot only where it can be had."""
@@ -131,14 +133,14 @@ class Thief:
 
     def _records(self, key: bytes, instance: str) -> set[bytes]:
         found = set()
-        for version in VERSIONS:
-            for purpose in ("account", "targets"):
-                label = framed("sipis subkey", purpose, version)
-                subkey = hashlib.blake2b(label, key=key, digest_size=32).digest()
-                for app in self.apps:
-                    bound = framed(1, app, purpose, instance, version)
-                    texts = (opened(subkey, record, bound) for record in self.records)
-                    found |= {text for text in texts if text is not None}
+        uses: list[tuple[str, int | str]] = [*RECORDS, *self.items]
+        for purpose, use in uses:
+            label = framed("sipis subkey", purpose, use)
+            subkey = hashlib.blake2b(label, key=key, digest_size=32).digest()
+            for app in self.apps:
+                bound = framed(1, app, purpose, instance, use)
+                texts = (opened(subkey, record, bound) for record in self.records)
+                found |= {text for text in texts if text is not None}
         return found
 
     def _read_database(self, path: Path) -> None:
