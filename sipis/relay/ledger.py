@@ -151,6 +151,7 @@ class Ledger:
     async def _write(
         self, entry: Entry, found: Found, view: CallView, dialogs: Dialogs | None
     ) -> None:
+        await asyncio.sleep(0)  # the push that was begun with the call leaves first
         async with entry.lock:
             try:
                 if view.state in _UNDER_WAY and view.ended_at is None:

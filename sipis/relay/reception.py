@@ -73,6 +73,8 @@ class Reception:
 
     def choose(self, event: RequestReceived, found: Sequence[Found]) -> Found:
         """Of phones with one address-of-record, the first that this call does not ring at yet."""
+        if len(found) == 1:
+            return found[0]
         find = self._switchboard.find
         idle = (one for one in found if find(one.n, _uuid(event.request, one)) is None)
         return next(idle, found[0])
@@ -80,8 +82,9 @@ class Reception:
     def take(self, event: RequestReceived, found: Found) -> Bridge | None:
         """Let a phone ring; None when the INVITE was refused."""
         try:
-            refusal = self._refusal(event.request, found)
-            bridge = None if refusal else self._begin(event, found)
+            uuid = _uuid(event.request, found)
+            refusal = self._refusal(event.request, found, uuid)
+            bridge = None if refusal else self._begin(event, found, uuid)
         except RemoteProtocolError as broken:
             refusal, bridge = Refusal(broken.status_hint or 400), None
         if refusal is not None:
@@ -90,16 +93,15 @@ class Reception:
             self._tools.reply(event, refusal.status, refusal.headers)
         return bridge
 
-    def _refusal(self, request: Request, found: Found) -> Refusal | None:
+    def _refusal(self, request: Request, found: Found, uuid: str) -> Refusal | None:
         missing = unsupported(request)
         if missing:
             return Refusal(420, [("Unsupported", ", ".join(missing))])
-        if self._hop(found) in request.headers.get_all(HOP_HEADER):
+        if self._came_round(request, found):
             return Refusal(482)
         if self._draining or self._switchboard.full:
             return Refusal(503, [("Retry-After", "30")])
-        running = self._switchboard.find(found.n, _uuid(request, found))
-        if running is not None:
+        if self._switchboard.find(found.n, uuid) is not None:
             return Refusal(482)
         if not self._knows_replaced(request):
             return Refusal(481)
@@ -108,13 +110,13 @@ class Reception:
         in_time = self._budget.spend(found.n, self._tools.clock.monotonic())
         return None if in_time else Refusal(480, [("Retry-After", "60")])
 
-    def _begin(self, event: RequestReceived, found: Found) -> Bridge:
+    def _begin(self, event: RequestReceived, found: Found, uuid: str) -> Bridge:
         request = event.request
         # Read what crosses to the app while the request can still be refused for it.
         for _ in carried(request):
             pass
         invitation = Invitation(event, self._tools)
-        subject = self._subject(request, found)
+        subject = self.subject_of(found, uuid, caller_of(request))
         bridge = Bridge(subject, self._services, invitation)
         self._switchboard.add(bridge)
         bridge.feed(Event(self._kind(found)))
@@ -134,9 +136,6 @@ class Reception:
         entry = self._services.ledger.open(found, uuid, caller)
         return Subject(found, uuid, policy, entry, doorbell, self._hop(found))
 
-    def _subject(self, request: Request, found: Found) -> Subject:
-        return self.subject_of(found, _uuid(request, found), caller_of(request))
-
     def _kind(self, found: Found) -> Kind:
         """Whether the app is awake, as far as its flow tells."""
         now = self._tools.clock.monotonic()
@@ -151,9 +150,13 @@ class Reception:
         value = request.headers.get("Replaces")
         return value is None or self._switchboard.across(DialogName.parse(value)) is not None
 
+    def _came_round(self, request: Request, found: Found) -> bool:
+        hops = request.headers.get_all(HOP_HEADER)
+        return bool(hops) and self._hop(found) in hops
+
     def _hop(self, found: Found) -> str:
         return self._vault.index(f"hop:{found.id}").hex()[:HOP_DIGITS]
 
 
 def _uuid(request: Request, found: Found) -> str:
-    return call_uuid(found.id, request.call_id, request.from_.tag or "")
+    return call_uuid(found.id, request.call_id, request.from_tag or "")
