@@ -34,8 +34,8 @@ from sipis.vault.slots import DataKeys, SlotFile
 MOST_PASSES: Final = 8
 """How often touched segments are collected before the rest is moved together with the change."""
 
-FEW: Final = 4
-"""So many segments may be moved together with the change of the epoch."""
+FEW: Final = 1
+"""So many segments may be moved together with the change of the epoch, while deletions wait."""
 
 T = TypeVar("T")
 
