@@ -29,8 +29,9 @@ class Ear:
     def now(self) -> float:
         return 7.0
 
-    def receive(self, data: bytes, flow: Flow, now: float) -> None:
+    def receive(self, data: bytes, flow: Flow, now: float) -> bool:
         self.heard.append((data, flow))
+        return True
 
     def settle(self, now: float) -> None:
         self.batches.append(len(self.heard))
