@@ -209,7 +209,7 @@ class Destruction:
         ttl = self._means.settings.policy.tombstone_ttl
         erased = await self._means.store.write(_erase_rows, ends, ttl)
         moved = [one for one in erased if self._means.vault.holds(one)]
-        if moved:  # an instance was sealed anew between our look at it and its erasure
+        if moved:  # sealed anew since it was read, and the database did not say where to
             await self._means.vault.destroy(moved)
             owed = [OwedSlot(one.slot, one.id) for one in moved]
             await self._means.store.write(slots.destroyed, owed)
