@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from sipis.errors import RemoteProtocolError
 from sipis.sip.limits import MAX_PARAMS
-from sipis.sip.uri import OpaqueUri, Params, SipUri, check_uri, parse_uri
+from sipis.sip.uri import OpaqueUri, Params, SipUri, check_uri, parse_uri, user_of
 
 
 @pytest.mark.parametrize(
@@ -185,3 +185,15 @@ def test_checking_counts_parameters_as_reading_does() -> None:
     check_uri("sip:a@x" + ";a" * MAX_PARAMS)
     with pytest.raises(RemoteProtocolError):
         check_uri("sip:a@x" + ";a" * (MAX_PARAMS + 1))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["sip:alice@a.example", "sips:al%69ce@a.example;x=1", "sip:a.example", "sip:a:b@a.example"],
+)
+def test_the_user_alone_is_what_it_is_in_the_whole(text: str) -> None:
+    assert user_of(text) == (SipUri.parse(text).unescaped_user or "")
+
+
+def test_a_uri_of_another_scheme_has_no_user() -> None:
+    assert user_of("tel:+4930123456") == ""

@@ -139,3 +139,18 @@ def test_a_request_written_in_lines_is_the_one_built_of_pairs() -> None:
 def test_no_line_of_a_written_request_holds_another(bad: str) -> None:
     with pytest.raises(LocalProtocolError):
         Request.written("REGISTER", "sip:b", [f"From: <sip:a{bad}@b>"])
+
+
+@pytest.mark.parametrize(
+    ("hop", "source"),
+    [
+        ("SIP/2.0/UDP a;rport=5070;received=192.0.2.9", ("192.0.2.9", 5070)),
+        ("SIP/2.0/UDP 192.0.2.1:5060;rport=5070", ("192.0.2.1", 5070)),
+        ("SIP/2.0/UDP a;rport", None),
+    ],
+)
+def test_the_source_is_where_the_peer_of_the_top_hop_saw_it(
+    hop: str, source: tuple[str, int] | None
+) -> None:
+    response = Response.build(200, headers=[("Via", hop), ("Via", "SIP/2.0/UDP b;rport=1")])
+    assert response.source == source
