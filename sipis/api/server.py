@@ -5,10 +5,11 @@ which no request comes to its end is closed. Who may call is decided in the hand
 """
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import web
 
@@ -24,6 +25,7 @@ from sipis.clock import Clock
 from sipis.config import AdminSettings, ApiSettings
 from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
+from sipis.transport.streams import copies_of
 
 PATIENCE: Final = 12.0
 """Seconds for the head of a request, counted from the connection or from the last answer."""
@@ -82,7 +84,7 @@ class HttpListener:
         proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
         self._patience = PROXY_PATIENCE if proxied else PATIENCE
         self._runner = web.AppRunner(app)
-        self._server: asyncio.Server | None = None
+        self._servers: list[asyncio.Server] = []
         self._settings = settings
         self._section = section
         self._context: ssl.SSLContext | None = None
@@ -95,12 +97,12 @@ class HttpListener:
         await self._runner.setup()
         try:
             await self._rinse.open()
-            self._server = await self._listen()
+            await self._listen()
         except OSError as failure:
             await self.stop()
             problem = failure.strerror or "cannot be listened at"
             raise ConfigError(f"{self._section}.port", problem) from None
-        self.port = int(self._server.sockets[0].getsockname()[1])
+        self.port = int(self._servers[0].sockets[0].getsockname()[1])
 
     def reload(self) -> None:
         """Use renewed certificate files from the next handshake on; ConfigError: as it was."""
@@ -113,20 +115,30 @@ class HttpListener:
 
     async def stop(self) -> None:
         """Finish the requests under way, within seconds, and stop listening."""
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers:
+            server.close()
         await self._runner.cleanup()
         self._rinse.close()
 
-    async def _listen(self) -> asyncio.Server:
-        return await asyncio.get_running_loop().create_server(
+    async def _listen(self) -> None:
+        """Open the address, then accept from copies of its sockets as well (see copies_of)."""
+        settings = self._settings
+        first = await self._serve(host=settings.host, port=settings.port)
+        for listening in first.sockets:
+            original = socket.fromfd(listening.fileno(), listening.family, listening.type)
+            for copy in copies_of(original):
+                await self._serve(sock=copy)
+
+    async def _serve(self, **where: Any) -> asyncio.Server:
+        server = await asyncio.get_running_loop().create_server(
             self._admit,
-            self._settings.host,
-            self._settings.port,
             ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._context else None,
             backlog=BACKLOG,
+            **where,
         )
+        self._servers.append(server)
+        return server
 
     def _admit(self) -> asyncio.Protocol:
         """Who talks to a new connection: HTTP, or nobody when there are too many."""

@@ -57,6 +57,11 @@ class StreamFramer:
         """Whether part of a message is held."""
         return bool(self._buffer)
 
+    @property
+    def held(self) -> int:
+        """Bytes of a message that is not complete yet."""
+        return len(self._buffer)
+
     def feed(self, data: bytes) -> list[bytes | Keepalive]:
         """The frames that these bytes complete.
 

@@ -21,6 +21,7 @@ from sipis.transport.streams import (
     Origin,
     PeerCheck,
     StreamConnection,
+    Unfinished,
     connect_stream,
     serve_streams,
 )
@@ -58,6 +59,7 @@ class Connections:
         self._supervisor = supervisor
         self._held = held
         self._table = FlowTable(limits)
+        self._unfinished = Unfinished(limits.unfinished)
         self._pool = Pool(self._connect, self._table)
         self._servers: list[asyncio.Server] = []
         self._web_listeners: list[WebSocketListener] = []
@@ -77,7 +79,7 @@ class Connections:
             await site.listen(bound, context)
         else:
             make = partial(self._accept, origin)
-            self._servers.append(await serve_streams(bound, make, context))
+            self._servers += await serve_streams(bound, make, context)
         self._sweep_later()
         return host, port
 
@@ -161,7 +163,7 @@ class Connections:
                 connection.abort()
 
     def _accept(self, origin: Callable[[], Origin]) -> StreamConnection:
-        return StreamConnection(origin(), self._receiver)
+        return StreamConnection(origin(), self._receiver, self._unfinished)
 
     def _origin(self, listener: Listener) -> Origin:
         return Origin(
@@ -190,7 +192,7 @@ class Connections:
         address = target.host, target.port
         if target.transport in (Transport.WS, Transport.WSS):
             return await self._open_web(address, name, origin, context, check)
-        make = partial(StreamConnection, origin, self._receiver, check)
+        make = partial(StreamConnection, origin, self._receiver, self._unfinished, check)
         return await connect_stream(*address, make, context, name)
 
     async def _open_web(

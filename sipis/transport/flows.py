@@ -26,6 +26,8 @@ class Limits:
     """Incoming connections of one source address, or of one /64 over IPv6."""
     rate: Rate = USUAL_RATE
     """Messages of one source that we never wrote to."""
+    unfinished: int = 64 * 1024 * 1024
+    """Bytes of messages whose end has not come yet, over all connections; see streams.FREE."""
 
 
 class FlowTable:

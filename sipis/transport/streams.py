@@ -22,8 +22,12 @@ MESSAGE_TIMEOUT: Final = 10.0
 MOST_UNSENT: Final = 1024 * 1024
 """Bytes that wait for a slow reader before it is cut off."""
 BACKLOG: Final = 1024
+ACCEPTED_AT_ONCE: Final = 16
+"""Connections taken from the queue of a listener in one turn of the loop."""
 PIECE: Final = 8 * 1024
 """Bytes that are cut into messages at a time."""
+FREE: Final = 4 * 1024
+"""Bytes of an unfinished message that every connection may hold, however much the others do."""
 
 _FRAMES: Final = {Keepalive.PING: b"\r\n\r\n", Keepalive.PONG: b"\r\n"}
 
@@ -52,12 +56,31 @@ class Origin:
     listener: str = ""
 
 
+class Unfinished:
+    """The messages whose end has not come yet, of all connections together, in bytes."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self.held = 0
+
+    def change(self, before: int, now: int) -> bool:
+        """Note that a connection holds another amount; False when that is more than it may."""
+        self.held += now - before
+        return now <= FREE or self.held <= self._most
+
+
 class StreamConnection(asyncio.Protocol):
     """One TCP or TLS connection: one flow."""
 
     flow: Flow
 
-    def __init__(self, origin: Origin, receiver: Receiver, check: PeerCheck | None = None) -> None:
+    def __init__(
+        self,
+        origin: Origin,
+        receiver: Receiver,
+        unfinished: Unfinished,
+        check: PeerCheck | None = None,
+    ) -> None:
         self.incoming = origin.incoming
         self.last_received = receiver.now()
         self.refused: TransportError | None = None
@@ -65,6 +88,8 @@ class StreamConnection(asyncio.Protocol):
         self._receiver = receiver
         self._check = check
         self._framer = StreamFramer()
+        self._unfinished = unfinished
+        self._held = 0
         self._transport: asyncio.Transport | None = None
         self._unfinished_since: float | None = self.last_received if origin.incoming else None
         self.admitted = False
@@ -107,6 +132,8 @@ class StreamConnection(asyncio.Protocol):
         self._note_progress(now, whole=bool(frames))
         if self._framer.broken:
             self._break("stream cannot be cut into messages")
+        elif not self._hold(self._framer.held):
+            self._break("too many unfinished messages")
         self._receiver.settle(now)
 
     def _hand_over(self, frames: Sequence[bytes | Keepalive], now: float) -> bool:
@@ -124,6 +151,7 @@ class StreamConnection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's name
         """Tell that the flow is gone."""
+        self._hold(0)
         if self.admitted:
             self.admitted = False
             self._receiver.closed(self)
@@ -151,6 +179,12 @@ class StreamConnection(asyncio.Protocol):
         """Whether a message, or the first one, is still incomplete after its time."""
         since = self._unfinished_since
         return since is not None and now - since > MESSAGE_TIMEOUT
+
+    def _hold(self, size: int) -> bool:
+        """Note how much of an unfinished message is held; False when it must not be as much."""
+        allowed = self._unfinished.change(self._held, size)
+        self._held = size
+        return allowed
 
     def _note_progress(self, now: float, *, whole: bool) -> None:
         """The clock of an unfinished message runs from its first byte, not from its last."""
@@ -182,23 +216,36 @@ class StreamConnection(asyncio.Protocol):
 
 async def serve_streams(
     bound: socket.socket, make: Callable[[], StreamConnection], context: ssl.SSLContext | None
-) -> asyncio.Server:
+) -> list[asyncio.Server]:
     """Accept connections on a bound socket; a start that is cancelled gives the port back."""
-    server = await asyncio.get_running_loop().create_server(
-        make,
-        sock=bound,
-        backlog=BACKLOG,
-        ssl=context,
-        ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None,
-        ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if context else None,
-        start_serving=False,
-    )
+    servers: list[asyncio.Server] = []
     try:
-        await server.start_serving()
+        for copy in copies_of(bound):
+            server = await asyncio.get_running_loop().create_server(
+                make,
+                sock=copy,
+                backlog=BACKLOG,
+                ssl=context,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None,
+                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if context else None,
+                start_serving=False,
+            )
+            servers.append(server)
+            await server.start_serving()
     except BaseException:
-        server.close()
+        for server in servers:
+            server.close()
         raise
-    return server
+    return servers
+
+
+def copies_of(bound: socket.socket) -> list[socket.socket]:
+    """The socket and further descriptors of it, for a server each.
+
+    In one turn uvloop accepts one connection of each descriptor. With a single one, a busy loop
+    lets a flood of connections push those of others out of the queue.
+    """
+    return [bound, *(bound.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
 
 
 async def connect_stream(

@@ -19,7 +19,7 @@ from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.stack import Stack
 from sipis.transport.endpoint import Endpoint
 from sipis.transport.networks import NetworkPolicy
-from sipis.transport.streams import Origin, StreamConnection
+from sipis.transport.streams import Origin, StreamConnection, Unfinished
 from tests.support.worst import READERS, worst_inputs
 
 pytestmark = pytest.mark.timeout(60)
@@ -84,7 +84,8 @@ def a_connection() -> Read:
         clock=ManualClock(), listeners=(), policy=NetworkPolicy(()), entropy=os.urandom
     )
     endpoint.on_request[Door.APP] = lambda _: None
-    connection = StreamConnection(Origin(1, Door.APP, Transport.TCP, incoming=True), endpoint)
+    origin = Origin(1, Door.APP, Transport.TCP, incoming=True)
+    connection = StreamConnection(origin, endpoint, Unfinished(LARGEST))
     connection.connection_made(Wire())  # type: ignore[arg-type]
     assert connection.admitted
     return connection.data_received

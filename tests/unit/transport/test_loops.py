@@ -1,6 +1,7 @@
 """The same conversations on asyncio's own loop and on uvloop, with real time."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -146,3 +147,19 @@ def test_a_listener_in_use_is_named(
                     pass
 
     run(collide())
+
+
+def test_a_busy_loop_takes_many_connections_in_one_turn(run: Run) -> None:
+    async def conversation() -> None:
+        async with pair("tcp:127.0.0.1:0", TlsSettings(), TlsSettings()) as (_, server):
+            bound = server.endpoint.listening[0]
+            people = [socket.create_connection((bound.host, bound.port)) for _ in range(200)]
+            turns = 0
+            while len(server.endpoint._connections._table) < len(people):
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns < len(people) / 4
+            for one in people:
+                one.close()
+
+    run(conversation())

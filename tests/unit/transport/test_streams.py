@@ -17,7 +17,7 @@ from sipis.sip.events import RequestFailed
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.message import Request, response_to
 from sipis.transport.flows import Limits
-from sipis.transport.streams import MOST_UNSENT
+from sipis.transport.streams import FREE, MOST_UNSENT
 from sipis.transport.targets import Target
 from sipis.transport.throttle import Rate
 from sipis.transport.tls import TlsPolicy, TlsSettings
@@ -145,6 +145,23 @@ async def test_many_keep_alives_that_come_at_once_get_a_few_answers(start: Start
         assert await wire.read(2) == b"\r\n"
         await ours.endpoint.stop()
         assert len(await wire.reader.read()) < 200
+
+
+async def test_half_messages_of_all_together_are_held_up_to_a_limit(start: Start) -> None:
+    ours = await start(TCP, limits=Limits(unfinished=3 * FREE))
+    half = b"OPTIONS sip:x SIP/2.0\r\nX: " + b"y" * 2 * FREE
+    async with wire_to(ours) as first, wire_to(ours) as second, wire_to(ours) as third:
+        first.writer.write(half)
+        await until(lambda: ours.endpoint._connections._unfinished.held == len(half))
+        second.writer.write(half)
+        assert await second.ended()
+        third.writer.write(half[:FREE])
+        await until(lambda: ours.endpoint._connections._unfinished.held == len(half) + FREE)
+        first.writer.close()
+        await until(lambda: ours.endpoint._connections._unfinished.held == FREE)
+        third.writer.write(half[FREE:])
+        await until(lambda: ours.endpoint._connections._unfinished.held == len(half))
+    await until(lambda: ours.endpoint._connections._unfinished.held == 0)
 
 
 async def test_a_peer_that_sends_its_message_too_slowly_is_cut_off(
