@@ -17,7 +17,9 @@ from sipis.push.exchange import LONGEST_BODY, Answer, Exchanged, NotSent, Unansw
 from sipis.push.outcome import CONNECT, DEADLINE, LOST
 from sipis.push.provider import nothing
 
-MOST_CONNECTIONS: Final = 500
+MOST_CONNECTIONS: Final = 128
+"""Each holds about 140 KiB of TLS buffers, and a burst of calls after a busy moment opens them all;
+at 100 ms a push as many send over a thousand a second."""
 KEEP_ALIVE: Final = 60.0
 """Seconds; Google closes idle connections after some minutes, and a push must not race that."""
 
