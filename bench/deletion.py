@@ -61,22 +61,22 @@ def run(
 
 def _deletions(folder: Path, count: int) -> Iterator[Figure]:
     registrar = Registrar(folder / "registrar", nonce_expire=3600, max_expires=3600)
-    with Server(folder / "sipis", **BESIDE) as server:
-        try:
-            address = f"sip:127.0.0.1:{registrar.port}"
-            phones = [
-                Phone(f"user{number:06}", DOMAIN, PASSWORD, address, proven=True)
-                for number in range(count)
-            ]
-            put_to_sleep(server.data, phones, bound=BOUND)
+    try:
+        address = f"sip:127.0.0.1:{registrar.port}"
+        phones = [
+            Phone(f"user{number:06}", DOMAIN, PASSWORD, address, proven=True)
+            for number in range(count)
+        ]
+        put_to_sleep(folder / "sipis" / "data", phones, bound=BOUND)
+        with Server(folder / "sipis", **BESIDE) as server:  # its ports are free now, and soon used
             ids = _ids(server.data)
             server.start()
             wait_until(lambda: registrar.accepted > BEGUN, "refreshes beside")
             one_by_one, syncs = _beside_syncs(server, ids[:ONE_BY_ONE])
             at_once = _at_once(server, ids[ONE_BY_ONE : ONE_BY_ONE + AT_ONCE])
             receipt = len(_deleted(server.api_port, ids[ONE_BY_ONE + AT_ONCE])["proof"])
-        finally:
-            registrar.stop()
+    finally:
+        registrar.stop()
     name = f"deletion: DELETE acknowledged, {count:,} instances and refreshes,"
     quiet = quantile(syncs, 0.99) <= QUIET
     target, note = (Target(most=10.0), "") if quiet else (None, "no verdict: the disk is busy")
@@ -143,10 +143,10 @@ def _deleted(port: int, instance: str) -> dict[str, str]:
 
 def _expiries(folder: Path, count: int) -> Iterator[Figure]:
     """From the common instant to the last key, and to the last row."""
+    instant = time.time() + LEAD + count * FILLING
+    phones = [Phone(f"user{i:06}", DOMAIN, "x", expires_at=instant) for i in range(count)]
+    put_to_sleep(folder / "data", phones, bound=3600)
     with Server(folder) as server:
-        instant = time.time() + LEAD + count * FILLING
-        phones = [Phone(f"user{i:06}", DOMAIN, "x", expires_at=instant) for i in range(count)]
-        put_to_sleep(server.data, phones, bound=3600)
         ids = {bytes.fromhex(name) for name in _ids(server.data)}
         server.start()
         wait_until(lambda: time.time() >= instant, "the instant", 120)
