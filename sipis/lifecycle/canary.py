@@ -196,8 +196,7 @@ class Canary:
 
     async def _see(self, planted: _Planted) -> None:
         """The control: what is held is seen, or else Blind."""
-        places = list(self._grounds.places(planted.since))
-        if not await asyncio.to_thread(search_files, places, planted.sealed):
+        if not await asyncio.to_thread(self._files_with, planted, planted.sealed):
             raise Blind
 
     async def _end(self, enabled: Enabled) -> None:
@@ -205,13 +204,16 @@ class Canary:
         await self._grounds.lifecycle.disable(enabled.row.id, enabled.secret, DeletionReason.CANARY)
 
     def _look_for(self, planted: _Planted) -> Traces:
-        places = list(self._grounds.places(planted.since))
-        files = search_files(places, (*planted.secrets, *planted.sealed))
+        files = self._files_with(planted, (*planted.secrets, *planted.sealed))
         copies = None
         if self._grounds.wipes:
             found = [self.look_in_memory(one) for one in planted.secrets]
             copies = None if None in found else sum(one or 0 for one in found)
         return Traces(tuple(files), copies)
+
+    def _files_with(self, planted: _Planted, wanted: Sequence[Wanted]) -> list[Path]:
+        """Where it lies; to list the files of a full folder takes seconds, so never on the loop."""
+        return search_files(list(self._grounds.places(planted.since)), wanted)
 
     async def _tell(self, commitment: bytes, traces: Traces) -> None:
         grounds = self._grounds

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -63,6 +64,19 @@ async def test_l10_a_canary_leaves_nothing_and_the_log_is_told(mine: Mine) -> No
     assert [findings for _, findings in mine.diary.told] == [0]
     assert mine.health.report()["troubles"] == {}
     assert mine.counted("clean") == 1
+
+
+async def test_files_are_never_listed_on_the_loop(mine: Mine) -> None:
+    threads = []
+
+    def places(since: float) -> Iterable[Path]:
+        threads.append(threading.get_ident())
+        return mine.places(since)
+
+    mine.canary = Canary(replace(mine.grounds, places=places))
+    assert await mine.inspected() == Traces((), None)
+    assert len(threads) == 2
+    assert threading.get_ident() not in threads
 
 
 async def test_l10_what_is_left_of_a_canary_is_told_shown_and_counted(
