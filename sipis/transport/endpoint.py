@@ -149,6 +149,7 @@ class Endpoint:
     async def stop(self) -> None:
         """Close everything; requests in flight are forgotten."""
         self._keepalive.stop()
+        self._detours.stop()
         self._pump.stop()
         await self._connections.close()
         self._udp.close()
