@@ -108,5 +108,7 @@ def test_half_a_message_is_pending_until_it_is_whole() -> None:
     framer = StreamFramer()
     framer.feed(EMPTY[:10])
     assert framer.pending
+    assert framer.held > 0
     framer.feed(EMPTY[10:])
     assert not framer.pending
+    assert framer.held == 0
