@@ -212,8 +212,12 @@ class Canary:
         return Traces(tuple(files), copies)
 
     def _files_with(self, planted: _Planted, wanted: Sequence[Wanted]) -> list[Path]:
-        """Where it lies; to list the files of a full folder takes seconds, so never on the loop."""
-        return search_files(list(self._grounds.places(planted.since)), wanted)
+        """Where it lies.
+
+        A full folder takes seconds and megabytes to list, so not on the loop, and
+        one file after the other.
+        """
+        return search_files(self._grounds.places(planted.since), wanted)
 
     async def _tell(self, commitment: bytes, traces: Traces) -> None:
         grounds = self._grounds
