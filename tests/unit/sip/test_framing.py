@@ -107,8 +107,6 @@ def test_arbitrary_bytes_are_framed_or_blamed_on_the_peer(data: bytes, cut: int)
 def test_half_a_message_is_pending_until_it_is_whole() -> None:
     framer = StreamFramer()
     framer.feed(EMPTY[:10])
-    assert framer.pending
-    assert framer.held > 0
+    assert (framer.pending, framer.held) == (True, 10)
     framer.feed(EMPTY[10:])
-    assert not framer.pending
-    assert framer.held == 0
+    assert (framer.pending, framer.held) == (False, 0)
