@@ -33,8 +33,8 @@ PHONES: Final = 240
 WARM_UP: Final = 75.0
 """Seconds of calls alone, longer than transactions are remembered: from then on calls come and go,
 and what grows is due to the flood."""
-REST: Final = 45.0
-"""Seconds in which the last transaction and the last unfinished message run out of time."""
+REST: Final = 75.0
+"""Seconds in which the last transaction, and the last idle connection to FCM, run out of time."""
 APP_KEY: Final = "app-key-of-the-flood"
 
 
