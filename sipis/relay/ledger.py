@@ -138,8 +138,8 @@ class Ledger:
     async def purge(self) -> None:
         """Erase what nobody may ask about any more."""
         now = self._clock.wall()
-        while self._recent and next(iter(self._recent.values())).expires_at <= now:
-            self._recent.popitem(last=False)
+        for key in [key for key, view in self._recent.items() if view.expires_at <= now]:
+            del self._recent[key]
         await self._store.write(calls.purge, now)
 
     def _remember(self, n: int, view: CallView) -> None:

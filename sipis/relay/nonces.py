@@ -1,8 +1,8 @@
 """Nonces of the relay's own challenges: made and checked without remembering any.
 
 A nonce is its time, a serial number and a keyed hash over both and the flow, so one seen on another
-flow is worth nothing. Counts (`nc`, RFC 7616 3.4) are remembered for the latest nonces only; where
-the count was forgotten, an app is challenged once more.
+flow is worth nothing. Counts (`nc`, RFC 7616 3.4) are remembered while their nonce lives, for the
+latest nonces only; where the count was forgotten, an app is challenged once more.
 Refuses clocks and randomness: time and key are arguments.
 """
 
@@ -54,9 +54,14 @@ class Nonces:
         head = nonce[:_HEAD_DIGITS]
         if not hmac.compare_digest(nonce.encode(), (head + self._proof(head, flow)).encode()):
             return Verdict.FOREIGN
-        if now - int(head[:_TIME_DIGITS], 16) / 1000 > LIFETIME:
+        if _is_past(nonce, now):
             return Verdict.STALE
+        self._forget_past(now)
         return self._count(nonce, credentials.params.get("nc"))
+
+    def _forget_past(self, now: float) -> None:
+        while self._counts and _is_past(next(iter(self._counts)), now):
+            self._counts.popitem(last=False)
 
     def _count(self, nonce: str, written: str | None) -> Verdict:
         count = _hex(written)
@@ -71,6 +76,10 @@ class Nonces:
     def _proof(self, head: str, flow: Flow) -> str:
         text = f"{head}|{flow.id}|{flow.transport}|{flow.remote[0]}|{flow.remote[1]}"
         return hmac.digest(self._key, text.encode(), sha256).hex()[:_PROOF_DIGITS]
+
+
+def _is_past(nonce: str, now: float) -> bool:
+    return now - int(nonce[:_TIME_DIGITS], 16) / 1000 > LIFETIME
 
 
 def _hex(written: str | None) -> int:

@@ -42,6 +42,17 @@ async def test_a_missed_call_is_told_longer_than_others(house: House) -> None:
         assert entry.view.expires_at == entry.view.ended_at + kept
 
 
+async def test_a_missed_call_keeps_no_later_one_in_memory(house: House) -> None:
+    one = await found(house)
+    book = ledger(house)
+    for uuid, state in ((UUID, CallState.MISSED), (f"{UUID[:-1]}2", CallState.ANSWERED)):
+        book.record(book.open(one, uuid, None), one, state, ended=True, dialogs=None)
+    await turns()
+    await house.clock.advance(TOLD_FOR + 1)
+    await book.purge()
+    assert [call for _, call in book._recent] == [UUID]
+
+
 async def test_a_store_that_is_down_costs_no_running_call(house: House) -> None:
     one = await found(house)
     book = ledger(house)

@@ -72,6 +72,14 @@ def test_a_count_that_is_none_is_never_fresh(count: str) -> None:
     assert nonces.judge(credentials(nonce, count or '""'), FLOW, 100.0) is Verdict.STALE
 
 
+def test_counts_of_nonces_that_are_past_are_forgotten() -> None:
+    nonces = Nonces(b"key")
+    old, later = nonces.new(FLOW, 100.0), nonces.new(FLOW, 101.0 + LIFETIME)
+    nonces.judge(credentials(old), FLOW, 100.5)
+    nonces.judge(credentials(later), FLOW, 101.0 + LIFETIME)
+    assert list(nonces._counts) == [later]
+
+
 def test_memory_of_counts_is_bounded() -> None:
     nonces = Nonces(b"key", most_counted=3)
     for _ in range(10):
