@@ -102,6 +102,9 @@ class HttpListener:
             await self.stop()
             problem = failure.strerror or "cannot be listened at"
             raise ConfigError(f"{self._section}.port", problem) from None
+        except BaseException:
+            await self.stop()
+            raise
         self.port = int(self._servers[0].sockets[0].getsockname()[1])
 
     def reload(self) -> None:
@@ -135,9 +138,11 @@ class HttpListener:
             ssl=self._context,
             ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._context else None,
             backlog=BACKLOG,
+            start_serving=False,
             **where,
         )
         self._servers.append(server)
+        await server.start_serving()
         return server
 
     def _admit(self) -> asyncio.Protocol:

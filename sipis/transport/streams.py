@@ -6,7 +6,7 @@ Refuses asyncio's stream objects: a protocol costs less for each connection and 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -239,13 +239,15 @@ async def serve_streams(
     return servers
 
 
-def copies_of(bound: socket.socket) -> list[socket.socket]:
-    """The socket and further descriptors of it, for a server each.
+def copies_of(bound: socket.socket) -> Iterator[socket.socket]:
+    """The socket and further descriptors of it, each made when a server is there to own it.
 
     In one turn uvloop accepts one connection of each descriptor. With a single one, a busy loop
     lets a flood of connections push those of others out of the queue.
     """
-    return [bound, *(bound.dup() for _ in range(ACCEPTED_AT_ONCE - 1))]
+    yield bound
+    for _ in range(ACCEPTED_AT_ONCE - 1):
+        yield bound.dup()
 
 
 async def connect_stream(

@@ -1,6 +1,8 @@
 """The public listener takes up a renewed certificate, and keeps the one before for a broken one."""
 
 import asyncio
+import gc
+import os
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -71,3 +73,32 @@ async def test_a_broken_certificate_leaves_the_one_before(
     with pytest.raises(ConfigError, match="cert_file"):
         listener.reload()
     assert await files.are_served_by(listener)
+
+
+async def test_a_start_that_is_given_up_at_any_moment_leaves_no_descriptor_open() -> None:
+    await started_for(turns=200)  # whatever the loop opens once is open now
+    before = await descriptors()
+    for turns in range(0, 60, 3):
+        await started_for(turns)
+        assert await descriptors() == before, turns
+
+
+async def started_for(turns: int) -> None:
+    listener = HttpListener(web.Application(), ApiSettings(port=0), "api")
+    start = asyncio.ensure_future(listener.start())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    if start.done():
+        await listener.stop()
+        return
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+
+
+async def descriptors() -> int:
+    """How many are open once the loop has closed what it was told to."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))
