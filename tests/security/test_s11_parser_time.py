@@ -7,14 +7,17 @@ the best: another program that takes the caches away adds to all but one of them
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 
 import pytest
+import structlog
 
 from sipis.clock import ManualClock
+from sipis.config import LogSettings
 from sipis.errors import RemoteProtocolError
+from sipis.observe.log import set_up
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.stack import Stack
 from sipis.transport.endpoint import Endpoint
@@ -30,6 +33,14 @@ LARGEST = 64 * 1024
 TCP = Flow(1, Door.APP, Transport.TCP, ("192.0.2.9", 5070), ("192.0.2.1", 5060))
 
 Read = Callable[[bytes], None]
+
+
+@pytest.fixture(autouse=True)
+def usual_log() -> Iterator[None]:
+    """What a server writes by default: nothing of the kind that concerns single messages."""
+    set_up(LogSettings())
+    yield
+    structlog.reset_defaults()
 
 
 def cpu(fresh: Callable[[], Read], data: bytes) -> float:
