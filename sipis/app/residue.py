@@ -5,6 +5,7 @@ Refuses to look into other users' files: of the folder for temporary ones it nam
 
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from sipis.vault.search import Wanted, search_file
 
 OUTPUTS = (1, 2)
 """Standard output and error: where the log goes."""
+
+BREATH = 100
+PAUSE = 0.002
+"""Seconds after so many temporary files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,23 +75,48 @@ def places(settings: Settings, since: float = 0.0) -> Iterator[Path]:
     """All files of the store and of the keys; temporary ones and outputs written since then.
 
     Write-ahead logs come first: a checkpoint moves what they hold into a file that is yet to come.
+    Blocks: not for the loop.
     """
     directory = settings.store.directory
     yield from sorted(_files_below(directory), key=lambda path: not path.name.endswith("-wal"))
     for path in (epoch_path(settings), settings.keys.slots):
         if path is not None and not path.is_relative_to(directory):
             yield path
-    for path in (*_files_below(Path(tempfile.gettempdir())), *_outputs()):
-        if not path.is_relative_to(directory) and _is_ours(path, since):
+    temporary = (Path(entry.path) for entry in _temporary() if _is_ours(entry, since))
+    for path in (*temporary, *(path for path in _outputs() if _is_ours(path, since))):
+        if not path.is_relative_to(directory):
             yield path
 
 
 def _files_below(folder: Path) -> Iterator[Path]:
-    for parent, _, names in os.walk(folder):
-        for name in names:
-            path = Path(parent, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
+    return (Path(entry.path) for entry in _entries(folder))
+
+
+def _temporary() -> Iterator["os.DirEntry[str]"]:
+    """What lies in the folder for temporary files, which may be very full.
+
+    The pauses leave the interpreter to the loop of a running server.
+    """
+    for number, entry in enumerate(_entries(Path(tempfile.gettempdir())), start=1):
+        if number % BREATH == 0:
+            time.sleep(PAUSE)
+        yield entry
+
+
+def _entries(folder: Path) -> Iterator["os.DirEntry[str]"]:
+    """Every file below a folder; links are not followed, and what cannot be listed is left out."""
+    folders = [str(folder)]
+    while folders:
+        try:
+            listed = os.scandir(folders.pop())
+        except OSError:
+            continue
+        with listed:
+            for entry in listed:
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.path)
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry
 
 
 def _outputs() -> Iterator[Path]:
@@ -99,9 +129,9 @@ def _outputs() -> Iterator[Path]:
             yield path
 
 
-def _is_ours(path: Path, since: float) -> bool:
+def _is_ours(file: "Path | os.DirEntry[str]", since: float) -> bool:
     try:
-        status = path.stat()
+        status = file.stat()
     except OSError:
         return False
-    return status.st_uid == os.getuid() and status.st_mtime >= since and os.access(path, os.R_OK)
+    return status.st_uid == os.getuid() and status.st_mtime >= since and os.access(file, os.R_OK)

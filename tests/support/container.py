@@ -4,7 +4,6 @@ The root is a bare tree, mounted read-only, without the machine's home, temporar
 the process has the image's user, environment and volumes, no capability, and cannot gain any.
 """
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,7 +11,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.support.processes import lacking
+from tests.support.processes import require, require_namespaces
 from tests.support.server import Server
 
 DOCKERFILE = Path(__file__).parents[2] / "Dockerfile"
@@ -42,10 +41,10 @@ exec chroot "$root" setpriv --reuid=$USER_ID --regid=$USER_ID --clear-groups \
 
 
 def require_container_means() -> None:
-    """Root and the tools; in CI their absence fails the test."""
-    missing = [it for it in ("unshare", "setpriv", "chroot") if shutil.which(it) is None]
-    if os.geteuid() != 0 or missing:
-        lacking("a container by hand needs root, unshare, setpriv and chroot")
+    """Skip or fail where a container cannot be had by hand."""
+    for program in ("setpriv", "chroot"):
+        require(program)
+    require_namespaces("mount")
 
 
 def image_environment() -> dict[str, str]:

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from tests.support.processes import lacking, require
+from tests.support.processes import require, require_namespaces
 
 CLONE_NEWNET: Final = 0x40000000
 NAMED: Final = Path("/run/netns")
@@ -27,8 +27,7 @@ class PrivateNetwork:
     """Two namespaces: `phone`, where programs can be run, and the router between it and us."""
 
     def __init__(self) -> None:
-        if os.geteuid() != 0:
-            lacking("network namespaces need root")
+        require_namespaces("net", "mount")
         self._ip = require("ip")
         self._nft = require("nft")
         number = next(_numbers)

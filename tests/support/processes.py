@@ -29,6 +29,14 @@ def lacking(what: str) -> NoReturn:
     pytest.skip(what)
 
 
+def require_namespaces(*kinds: str) -> None:
+    """Skip where the machine lets nobody make namespaces of these kinds: no package brings that."""
+    options = [f"--{kind}" for kind in kinds]
+    probe = subprocess.run([require("unshare"), *options, "true"], capture_output=True, check=False)
+    if os.geteuid() != 0 or probe.returncode != 0:
+        pytest.skip(f"this machine lets us make no namespaces ({', '.join(kinds)})")
+
+
 def free_port(kind: socket.SocketKind = socket.SOCK_DGRAM, host: str = "127.0.0.1") -> int:
     """A port that nobody uses now, for programs that cannot choose one themselves.
 
