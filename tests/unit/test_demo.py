@@ -1,33 +1,16 @@
 """The demo's story comes true on any machine, and says so when it does not."""
 
-import io
-from collections.abc import Iterator
-
 import pytest
-import structlog
-from rich.console import Console
 
 from sipis import demo
 from sipis.world.handset import Answer, Handset
+from tests.support.stories import told
 
 pytestmark = pytest.mark.timeout(40)
 
 
-@pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
-    yield
-    structlog.reset_defaults()
-
-
-async def told() -> tuple[int, str]:
-    """The exit code and the screen."""
-    screen = io.StringIO()
-    code = await demo.tell(Console(file=screen, width=200))
-    return code, screen.getvalue()
-
-
 async def test_the_phone_sleeps_is_woken_talks_and_is_forgotten() -> None:
-    code, screen = await told()
+    code, screen = await told(demo.tell)
     assert code == 0, screen
     steps = ["enabled: ", "registered: ", "INVITE: ", "push accepted", "woken: ", "answered: ",
              "BYE: ", "disabled: ", "un-registered: ", "password found in 0 of"]  # fmt: skip
@@ -39,7 +22,7 @@ async def test_the_phone_sleeps_is_woken_talks_and_is_forgotten() -> None:
 
 async def test_a_story_that_takes_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PATIENCE", 0.0)
-    code, screen = await told()
+    code, screen = await told(demo.tell)
     assert code == 1
     assert "waited in vain" in screen
 
@@ -49,6 +32,6 @@ async def test_a_story_that_goes_otherwise_names_the_step(monkeypatch: pytest.Mo
         return Answer(503, {})
 
     monkeypatch.setattr(Handset, "enable", refused)
-    code, screen = await told()
+    code, screen = await told(demo.tell)
     assert code == 1
     assert "POST /v1/instances was answered with 503; the story is broken" in screen
