@@ -10,6 +10,7 @@ from sipis.api.problems import Problem
 from sipis.config import AppSettings
 from sipis.lifecycle.orders import EnableOrder, ReplaceOrder
 from sipis.model import Account, PushService, PushTarget
+from sipis.push.payload import check_push_key
 from sipis.sip.digest import Algorithm
 from sipis.vault.credentials import Credential, Ha1, Ha1Credential, PasswordCredential
 
@@ -86,6 +87,9 @@ def _allow_preview(app: AppSettings, *, asked: bool) -> None:
 
 
 def _key_of(text: str | None) -> bytes | None:
+    """The key of a body; FieldError when it has the length of one and is none."""
     if text is None:
         return None
-    return base64.urlsafe_b64decode(text.rstrip("=").replace("+", "-").replace("/", "_") + "=")
+    key = base64.urlsafe_b64decode(text.rstrip("=").replace("+", "-").replace("/", "_") + "=")
+    check_push_key(key)
+    return key

@@ -10,7 +10,6 @@ import math
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from sipis.audit import Opening, chronicle, leaf, new_opening
 from sipis.errors import SipisError
@@ -27,8 +26,6 @@ from sipis.store.gone import Tombstone
 from sipis.store.instances import NewBinding, NewInstance, Replacement
 from sipis.store.lookup import InstanceRow
 from sipis.vault import RelayLogin, SealedInstance, Targets, new_relay_login
-
-NEVER_USED: Final = bytes(32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,12 +93,6 @@ class AccessToken:
         self._stopped = True
         self._wake.set()
 
-    @property
-    def seconds_left(self) -> float:
-        """How long the token lives on."""
-        token = self._token
-        return max(0.0, token.made_at + token.life - self._clock.monotonic()) if token else 0.0
-
     async def keep(self) -> None:
         """Fetch a token, and another one each time three quarters of its life are over."""
         while not self._stopped:

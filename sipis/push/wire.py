@@ -161,11 +161,6 @@ class Wire:
         self._out.clear()
         return data
 
-    @property
-    def last_stream(self) -> int:
-        """The youngest stream opened."""
-        return self._next - 2
-
     # -- in --------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> list[Event]:

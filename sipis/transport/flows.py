@@ -7,7 +7,6 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from typing import Final
 
 from sipis.errors import TransportError
 from sipis.sip.flow import Door, Flow, Transport
@@ -150,7 +149,3 @@ class Pool:
 
 def _given_up() -> TransportError:
     return TransportError("the connection attempt was given up")
-
-
-NO_LIMITS: Final = Limits(10**9, 10**9, Rate(1e9, 1e9))
-"""For a peer that stands for many, such as a test world."""

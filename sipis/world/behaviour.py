@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Final
 
 REFUSED_STREAM: Final = 0x7
-INTERNAL_ERROR: Final = 0x2
 EVERYBODY: Final = "*"
 
 

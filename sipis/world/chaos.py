@@ -29,9 +29,5 @@ class Chaos(Generic[Mischief]):
                 return mischief
         return None
 
-    def pick(self, least: float, most: float) -> float:
-        """Return a number of that range: a delay, a size."""
-        return self._dice.uniform(least, most)
-
     def __repr__(self) -> str:
         return f"Chaos(seed={self.seed})"

@@ -102,16 +102,6 @@ class ServerConnection(asyncio.Protocol):
         self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: most})
         self._flush()
 
-    def open_window(self, stream: int, size: int) -> None:
-        """Give the client more window on a stream."""
-        self._h2.increment_flow_control_window(size, stream)
-        self._flush()
-
-    def send_raw(self, data: bytes) -> None:
-        """Write bytes that are no HTTP/2 perhaps."""
-        if self._transport is not None:
-            self._transport.write(data)
-
     def abort(self) -> None:
         """Vanish without a word."""
         transport, self._transport = self._transport, None

@@ -132,6 +132,7 @@ WRONG_ORDERS: dict[str, tuple[Mapping[str, object], str, str]] = {
     "a short life": ({"ttl": 5}, "invalid-field", "ttl"),
     "no mode": ({"mode": "sometimes"}, "invalid-field", "mode"),
     "no key": ({"push_key": "short"}, "invalid-field", "push_key"),
+    "a key to which nothing can be sealed": ({"push_key": "A" * 43}, "invalid-field", "push_key"),
     "an unwanted preview": ({"preview": True}, "invalid-field", "preview"),
     "an unknown key": ({"colour": "red"}, "unknown-field", "colour"),
 }  # fmt: skip
