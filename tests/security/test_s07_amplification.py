@@ -5,6 +5,7 @@ import random
 from collections import defaultdict
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from sipis.sip.flow import Door
 from sipis.transport.udp import UdpSocket
 from sipis.world.handset import Temper
 from tests.scenarios.conftest import Town
-from tests.support.raw import Raw, door_of, request, until
+from tests.support.raw import Raw, door_of, metric, request, until
 from tests.support.relay import a_house
 
 pytestmark = pytest.mark.timeout(30)
@@ -33,12 +34,14 @@ async def test_no_more_bytes_or_packets_leave_than_came(empty_town: Town, door: 
     assert town.server is not None
     where, chance = door_of(town.server, door), random.Random(7)
     with Raw() as forger:
-        for _ in range(150):
+        for _ in range(100):
             uri = chance.choice([*known, "sip:100@127.0.0.1", "sip:" + "f" * 32 + "@sipis"])
             padding = [("Subject", "x" * chance.choice([1, 50, 200, 2000]))]
             data = request(chance.choice(METHODS), uri, headers=padding)
             for _ in range(chance.choice([1, 1, 3])):
                 forger.send(data[: chance.choice([len(data), len(data), 80])], where)
+        # An answer is paid for by the last datagram of its source, and a storm may end in a cut one.
+        forger.send(request("REGISTER", known[0], headers=[("Subject", "x" * 400)]), where)
         assert (await town.provider.options("alice")).status == 200
         await town.server._ground.store.read(lambda _: None)
         if door is Door.APP:
@@ -47,6 +50,16 @@ async def test_no_more_bytes_or_packets_leave_than_came(empty_town: Town, door: 
         assert forger.bytes_received <= forger.bytes_sent
         assert forger.received <= forger.sent
         assert (forger.received > 0) is (door is Door.APP)
+
+
+def foreign(town: Town) -> float:
+    """How many strangers at the app door were left without an answer."""
+    return metric(town.server, "foreign_requests_total", door=Door.APP.value)
+
+
+def decided(forger: Raw, town: Town, silenced: int) -> bool:
+    """Whether the forger was answered, or left without an answer as one more than before."""
+    return bool(forger.drain()) or foreign(town) > silenced
 
 
 async def test_no_answer_is_larger_than_what_it_answers(empty_town: Town) -> None:
@@ -62,12 +75,9 @@ async def test_no_answer_is_larger_than_what_it_answers(empty_town: Town) -> Non
             data = request("REGISTER", f"sip:{relay['username']}@sipis",
                            headers=[("Subject", "x" * size)])  # fmt: skip
             forger.send(data, where)
-            assert (await town.provider.options("alice")).status == 200
-            await town.server._ground.store.read(lambda _: None)
-            assert (await town.provider.options("alice")).status == 200
-            answers = forger.drain()
-            assert all(len(answer) <= len(data) for answer in answers)
-            answered.append(bool(answers))
+            await until(partial(decided, forger, town, answered.count(False)))
+            assert forger.bytes_received <= len(data)
+            answered.append(forger.received > 0)
     assert answered == sorted(answered)
     assert answered[-1]
     assert not answered[0]
