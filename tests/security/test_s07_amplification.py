@@ -40,7 +40,7 @@ async def test_no_more_bytes_or_packets_leave_than_came(empty_town: Town, door: 
             data = request(chance.choice(METHODS), uri, headers=padding)
             for _ in range(chance.choice([1, 1, 3])):
                 forger.send(data[: chance.choice([len(data), len(data), 80])], where)
-        # An answer is paid for by the last datagram of its source, and a storm may end in a cut one.
+        # An answer is paid for by the last datagram of its source; a storm may end in a cut one.
         forger.send(request("REGISTER", known[0], headers=[("Subject", "x" * 400)]), where)
         assert (await town.provider.options("alice")).status == 200
         await town.server._ground.store.read(lambda _: None)
