@@ -69,7 +69,8 @@ async def test_no_answer_is_larger_than_what_it_answers(empty_town: Town) -> Non
     relay = phone.instance["relay"]
     assert isinstance(relay, dict)
     assert town.server is not None
-    where, answered = door_of(town.server, Door.APP), []
+    where = door_of(town.server, Door.APP)
+    answered: list[bool] = []
     for size in (1, 20, 40, 60, 80, 100, 200, 400):
         with Raw() as forger:
             data = request("REGISTER", f"sip:{relay['username']}@sipis",
