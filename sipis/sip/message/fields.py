@@ -93,7 +93,11 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The first value with this name, unfolded; None when absent."""
-        value = (self._first or self._index()).get(_KEYS.get(name) or _unusual_key(name))
+        return self.first(_KEYS.get(name) or _unusual_key(name))
+
+    def first(self, key: str) -> str | None:
+        """The first value under this lower-case long name, unfolded; None when absent."""
+        value = (self._first or self._index()).get(key)
         return None if value is None else value.strip(" \t")
 
     def get_all(self, name: str) -> list[str]:

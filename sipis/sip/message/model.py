@@ -214,7 +214,8 @@ class Response(Message):
     __slots__ = ("reason", "status")
 
     def __init__(self, status: int, reason: str, headers: Headers, body: bytes = b"") -> None:
-        super().__init__(headers, body)
+        self.headers = headers
+        self.body = body
         self.status = status
         self.reason = reason
 

@@ -46,7 +46,7 @@ class Mandatory(_Part[V, V]):
     """The first value; RemoteProtocolError when there is none."""
 
     def _read_from(self, headers: Headers) -> V:
-        text = headers.get(self.header)
+        text = headers.first(self.header)
         if text is None:
             raise RemoteProtocolError(f"no {self.header} header")
         return self._read(text)
@@ -56,7 +56,7 @@ class IfPresent(_Part[V | None, V]):
     """The first value; None when there is none."""
 
     def _read_from(self, headers: Headers) -> V | None:
-        text = headers.get(self.header)
+        text = headers.first(self.header)
         return None if text is None else self._read(text)
 
 

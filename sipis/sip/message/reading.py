@@ -21,7 +21,7 @@ _SINGLE: Final = frozenset(
 _OTHER_VERSION: Final = re.compile(r"SIP/[0-9]++\.[0-9]++", re.IGNORECASE)
 _HEADER_LINE: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~]++[ \t]*+:(?:[^\r\n\0]++|\r\n[ \t])*+")
 _BARE_NUL: Final = re.compile(r"(?<!\\)\0")
-_STATUS: Final = re.compile(r"[1-6][0-9]{2}")
+_STATUS_LINE: Final = re.compile(r"SIP/2\.0 ([1-6][0-9]{2})(?: (.*+))?+", re.IGNORECASE | re.DOTALL)
 
 
 def parse_message(data: bytes, *, limit: int = MAX_STREAM_MESSAGE) -> Request | Response:
@@ -88,7 +88,8 @@ def _take_apart(data: bytes) -> tuple[str, Headers, bytes]:
     if not blank:
         raise RemoteProtocolError("message without the empty line after its headers")
     text = head.decode("utf-8", "surrogateescape")
-    start, *lines = _split_lines(text)
+    lines = _split_lines(text)
+    start = lines.pop(0)
     return start, Headers.from_lines(lines), body
 
 
@@ -132,11 +133,10 @@ def _read_request(start: str, headers: Headers) -> Request:
 
 
 def _read_response(start: str, headers: Headers, body: bytes) -> Response:
-    version, _, rest = start.partition(" ")
-    status, _, reason = rest.partition(" ")
-    if version.upper() != VERSION or not _STATUS.fullmatch(status):
+    line = _STATUS_LINE.fullmatch(start)
+    if line is None:
         raise RemoteProtocolError("bad status line", 0)
-    return Response(int(status), reason, headers, _fit(body, headers, owed=0))
+    return Response(int(line[1]), line[2] or "", headers, _fit(body, headers, owed=0))
 
 
 def _check(request: Request) -> None:
@@ -153,7 +153,7 @@ def _check(request: Request) -> None:
 
 def _fit(body: bytes, headers: Headers, *, owed: int) -> bytes:
     """The body cut to its Content-Length; raises RemoteProtocolError when it falls short."""
-    text = headers.get("content-length")
+    text = headers.first("content-length")
     if text is None:
         return body
     length = parse_number(text, MAX_STREAM_MESSAGE)
