@@ -18,12 +18,10 @@ from sipis.store.columns import (
     NO_HASH,
     Words,
     fixed_hash,
-    narrow,
     to_ms,
     to_ms_or_never,
     to_seconds,
     to_seconds_or_none,
-    widen,
 )
 
 
@@ -62,18 +60,17 @@ class TargetRow:
     last_ok_at: float | None
     verified: bool
     dead: bool
-    failures: int
 
 
 _INSERT: Final = f"""
     INSERT INTO targets (
       n, token_index, app, provider, kind, environment, registered_at, last_ok_at, verified, dead,
-      failures, code_hash, code_until)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?, ?)
+      code_hash, code_until)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, 0, 0, ?, ?)
     ON CONFLICT (n, token_index) DO UPDATE SET
       provider = excluded.provider, kind = excluded.kind,
       environment = CASE WHEN last_ok_at < {NEVER} THEN environment ELSE excluded.environment END,
-      registered_at = excluded.registered_at, dead = 0, failures = excluded.failures
+      registered_at = excluded.registered_at, dead = 0
 """
 
 
@@ -124,18 +121,8 @@ def mark_ok(
 ) -> None:
     """A push was accepted for this token, in that environment."""
     conn.execute(
-        """
-        UPDATE targets SET last_ok_at = ?, failures = ?, environment = ?
-        WHERE n = ? AND token_index = ?
-        """,
-        (to_ms(now), widen(0), _environment(environment), n, index),
-    )
-
-
-def mark_failed(conn: sqlite3.Connection, n: int, index: bytes) -> None:
-    """A push was refused for this token."""
-    conn.execute(
-        "UPDATE targets SET failures = failures + 1 WHERE n = ? AND token_index = ?", (n, index)
+        "UPDATE targets SET last_ok_at = ?, environment = ? WHERE n = ? AND token_index = ?",
+        (to_ms(now), _environment(environment), n, index),
     )
 
 
@@ -206,7 +193,6 @@ def _values(n: int, app: int, target: NewTarget, now: float) -> tuple[int | byte
         _environment(target.environment),
         to_ms(now),
         NEVER,
-        widen(0),
         NO_HASH,
         LONG_AGO,
     )
@@ -228,5 +214,4 @@ def _target(row: sqlite3.Row) -> TargetRow:
         last_ok_at=to_seconds_or_none(row["last_ok_at"]),
         verified=bool(row["verified"]),
         dead=bool(row["dead"]),
-        failures=narrow(row["failures"]),
     )

@@ -108,7 +108,6 @@ CREATE TABLE targets (
   last_ok_at INTEGER NOT NULL,
   verified INTEGER NOT NULL,
   dead INTEGER NOT NULL,
-  failures INTEGER NOT NULL,
   code_hash BLOB NOT NULL CHECK (length(code_hash) = 32),
   code_until INTEGER NOT NULL
 ) STRICT;

@@ -51,7 +51,6 @@ def test_a_target_comes_back_as_it_was_given(
             last_ok_at=None,
             verified=False,
             dead=False,
-            failures=0,
         )
     ]
 
@@ -66,12 +65,9 @@ def test_one_token_given_twice_is_one_target(conn: sqlite3.Connection) -> None:
     assert apps.counts(conn)["phone"].targets == 1
 
 
-def test_failures_are_counted_until_a_push_is_accepted(conn: sqlite3.Connection, n: int) -> None:
-    targets.mark_failed(conn, n, digest(0))
-    targets.mark_failed(conn, n, digest(0))
-    assert get(conn, n, 0).failures == 2
+def test_an_accepted_push_is_remembered_of_its_own_target(conn: sqlite3.Connection, n: int) -> None:
     targets.mark_ok(conn, n, digest(0), NOW + 9, None)
-    assert (get(conn, n, 0).failures, get(conn, n, 0).last_ok_at) == (0, NOW + 9)
+    assert get(conn, n, 0).last_ok_at == NOW + 9
     assert get(conn, n, 1).last_ok_at is None
 
 
