@@ -11,12 +11,12 @@ from sipis.api.edge import answer
 from sipis.api.instances import present
 from sipis.api.keys import KeyFile, bearer, digest, password
 from sipis.api.problems import Problem
-from sipis.api.views import instance_answer, receipt_answer
+from sipis.api.views import instance_answer, operator_answer, receipt_answer
 from sipis.clock import Clock
 from sipis.lifecycle.service import Lifecycle
 from sipis.observe.health import Health
 from sipis.observe.metrics import Metrics
-from sipis.store import apps, lookup
+from sipis.store import apps, lookup, targets
 from sipis.store.runner import Store
 
 PAGE = 100
@@ -107,10 +107,11 @@ class AdminHandlers:
         return web.json_response({"instances": shown, "next": following})
 
     async def instance(self, request: web.Request) -> web.Response:
-        """Show one instance."""
+        """Show one instance, and what is known of its push targets."""
         now = self._clock.wall()
         row = present(await self._store.read(lookup.by_id, request.match_info["id"], now))
-        return answer(instance_answer(row, now))
+        known = await self._store.read(targets.list_for, row.n)
+        return web.json_response(operator_answer(row, known, now).model_dump(mode="json"))
 
     async def delete(self, request: web.Request) -> web.Response:
         """Destroy one instance, by the same path as its own app would."""

@@ -238,6 +238,27 @@ class InstanceAnswer(_Body):
     foreground_until: Time | None = None
 
 
+class TargetAnswer(_Body):
+    """What is known of a push target, save its token."""
+
+    provider: PushService
+    kind: TargetKind
+    environment: Environment | None
+    """Where it works, as far as its push service has shown."""
+    verified: bool
+    dead: bool
+    given_at: Time
+    accepted_at: Time | None
+    """When its push service took a push last."""
+
+
+class OperatorAnswer(InstanceAnswer):
+    """Where an instance stands, and what may keep it from being woken."""
+
+    app: str
+    targets: list[TargetAnswer]
+
+
 class ReceiptAnswer(_Body):
     """The proof of a deletion."""
 

@@ -4,6 +4,7 @@ Refuses to show a credential, a token or a peer's words.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from sipis.audit.receipt import Receipt
 from sipis.lifecycle.orders import Export
 from sipis.model import InstanceState
 from sipis.store.lookup import InstanceRow
+from sipis.store.targets import TargetRow
 
 EXPIRING_WITHIN = 12 * 3600
 
@@ -42,6 +44,28 @@ def instance_answer(row: InstanceRow, now: float) -> schema.InstanceAnswer:
         next_attempt_at=optional_time(row.next_attempt_at),
         last_status=row.last_status or None,
         foreground_until=optional_time(row.foreground_until),
+    )
+
+
+def operator_answer(
+    row: InstanceRow, targets: Iterable[TargetRow], now: float
+) -> schema.OperatorAnswer:
+    """Where an instance stands, as the operator may see it."""
+    shown = instance_answer(row, now)
+    known = [target_answer(target) for target in targets]
+    return schema.OperatorAnswer(**dict(shown), app=row.app, targets=known)
+
+
+def target_answer(row: TargetRow) -> schema.TargetAnswer:
+    """A push target without its token and its index."""
+    return schema.TargetAnswer(
+        provider=row.provider,
+        kind=row.kind,
+        environment=row.environment,
+        verified=row.verified,
+        dead=row.dead,
+        given_at=time_of(row.registered_at),
+        accepted_at=optional_time(row.last_ok_at),
     )
 
 

@@ -392,6 +392,26 @@ class TestAdmin:
             metrics = (await client.admin("GET", "/metrics")).raw.decode()
         assert 'sipis_instances_created_total{app="demo"} 1.0' in metrics
 
+    async def test_shows_what_is_known_of_each_push_target(self, client: Client) -> None:
+        made = (await client.create(**target(token="a"))).body
+        where = f"/v1/admin/instances/{made['instance']}"
+        shown = (await client.admin("GET", where)).body
+        assert shown["app"] == APP
+        [known] = shown["targets"]
+        assert (known["provider"], known["kind"], known["environment"]) == ("fcm", "token", None)
+        assert (known["verified"], known["dead"]) == (False, False)
+        assert known["given_at"] == shown["created_at"]
+
+    async def test_shows_when_a_push_was_taken_last(self, town: Town, client: Client) -> None:
+        phone = await town.asleep()
+        where = f"/v1/admin/instances/{phone.instance['instance']}"
+        accepted_at = None
+        while accepted_at is None:
+            [known] = (await client.admin("GET", where)).body["targets"]
+            accepted_at = known["accepted_at"]
+        assert known["given_at"] <= accepted_at
+        assert known["verified"]
+
     async def test_shows_no_account_and_no_token(self, town: Town, client: Client) -> None:
         phone = await town.asleep()
         path = f"/v1/admin/instances/{phone.instance['instance']}"
