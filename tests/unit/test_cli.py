@@ -11,7 +11,7 @@ from sipis import __version__
 from sipis.cli import app
 from tests.support.server import to_toml
 
-pytestmark = pytest.mark.timeout(10)
+pytestmark = pytest.mark.timeout(60)
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ from sipis import demo
 from sipis.world.handset import Answer, Handset
 from tests.support.stories import told
 
-pytestmark = pytest.mark.timeout(40)
+pytestmark = pytest.mark.timeout(90)
 
 
 async def test_the_phone_sleeps_is_woken_talks_and_is_forgotten() -> None:
