@@ -65,6 +65,8 @@ class KeyStore:
         self._entropy = entropy
         self._commits = GroupCommit(slots.sync, inline=inline)
         self._rolling = asyncio.Lock()
+        self._unerased: set[tuple[int, InstanceId]] = set()
+        """What was to be erased and is not known to be: every later attempt takes it along."""
 
     @classmethod
     def open(
@@ -102,7 +104,13 @@ class KeyStore:
 
     async def erase(self, places: Sequence[tuple[int, InstanceId]]) -> None:
         """Overwrite the slots that these instances hold, durably; VaultError when it fails."""
-        await self._run(lambda: self.slots.erase(places))
+        owed = (*places, *self._unerased)
+        try:
+            await self._run(lambda: self.slots.erase(owed))
+        except BaseException:
+            self._unerased.update(owed)
+            raise
+        self._unerased.difference_update(owed)
 
     async def held(self, segment: int) -> Mapping[int, InstanceId]:
         """Slots of a segment that an earlier process gave out, and whose they are."""
@@ -114,6 +122,8 @@ class KeyStore:
         Whatever was destroyed before this was called is gone for good when it returns.
         """
         async with self._rolling:
+            if self._unerased:
+                await self.erase(())
             moved = 0
             for _ in range(MOST_PASSES):
                 touched = sorted(self.slots.touched)

@@ -161,14 +161,18 @@ class SlotFile:
     def erase(self, places: Sequence[tuple[int, InstanceId]]) -> None:
         """Overwrite the cells that still belong to these instances; the caller syncs.
 
-        Their segments are marked as touched even where a cell is gone already: who asks again
-        after a crash cannot know whether the mark became durable with the cell.
+        Where a cell is gone already it is written again as it stands, and so is the mark of its
+        segment: after a sync that failed both are read, and no later sync would write them. (Linux
+        holds them for clean.) Who asks again after a crash cannot know of either as well.
         """
         self._touch({slot // SEGMENT for slot, _ in places})
         for slot, instance in places:
             if self.holds(slot, instance):
                 self._write_cell(slot, _EMPTY)
                 self._allocator.release(slot)
+            else:
+                with suppress(KeyGone):
+                    self._write_cell(slot, self._cell(slot)[1])
 
     def rekey(self, number: int) -> None:
         """Move a segment to a fresh place under a fresh key; durable on return.
@@ -267,7 +271,7 @@ class SlotFile:
 
     def _touch(self, numbers: set[int]) -> None:
         known = {it for it in numbers if 0 <= it < len(self._segments) and self._segments[it]}
-        self._root.touch(known - self._touched)
+        self._root.touch(known)
         self._touched |= known
 
     def _rewrapped(self, number: int, old: Segment, new: Segment) -> bytes:

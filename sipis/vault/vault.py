@@ -184,12 +184,15 @@ class Vault:
     async def destroy(self, owners: Sequence[KeyOwner]) -> None:
         """Overwrite what these instances hold in these slots; returns when that is durable.
 
-        A slot that went to another instance meanwhile is spared.
+        A slot that went to another instance meanwhile is spared. VaultError when the disk fails:
+        then the roll that is due tries again.
         """
         places = [(owner.slot, owner.id) for owner in owners]
-        await self._keys.erase(places)
-        if places:
-            self.on_destroyed()
+        try:
+            await self._keys.erase(places)
+        finally:
+            if places:
+                self.on_destroyed()
 
     def holds(self, owner: KeyOwner) -> bool:
         """Whether the instance still has its key."""

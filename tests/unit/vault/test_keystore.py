@@ -334,6 +334,38 @@ async def test_a_disk_that_fails_at_any_step_of_a_roll_spoils_nothing(
     vault.close()
 
 
+@pytest.mark.parametrize("asked", ["again", "for another", "to roll"])
+async def test_a_destruction_that_the_disk_refused_is_made_up_for_by_the_next_that_it_takes(
+    data: Path, asked: str
+) -> None:
+    """After a failed sync the zeros are read, and are on no disk until they are written again."""
+    keys, disk = open_vault(data), Disk()
+    doomed, other = await admitted(keys), await admitted(keys)
+    with disk.beneath():
+        disk.refuses_sync = True
+        with pytest.raises(VaultError, match="Input/output"):
+            await keys.destroy([doomed])
+        if asked == "to roll":
+            await keys.roll()
+        else:
+            await keys.destroy([doomed if asked == "again" else other])
+    keys.close()
+    disk.lose_power(random.Random(1))
+    vault = open_vault(data)
+    assert not vault.holds(doomed)
+    assert (await vault.roll()).moved == (0 if asked == "to roll" else 1)
+    vault.close()
+
+
+async def test_a_destruction_that_failed_is_followed_by_a_roll_as_well(keys: Vault) -> None:
+    row, rolls, disk = await admitted(keys), [0], Disk()
+    keys.on_destroyed = lambda: rolls.append(1)
+    disk.refuses_sync = True
+    with disk.beneath(), pytest.raises(VaultError):
+        await keys.destroy([row])
+    assert sum(rolls) == 1
+
+
 async def test_k5_a_new_kek_loses_nobody_and_the_old_one_opens_nothing_more(data: Path) -> None:
     vault = open_vault(data, inline=False)
     old, new = (data / "kek").read_bytes(), os.urandom(32)
