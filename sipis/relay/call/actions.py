@@ -204,7 +204,7 @@ def note_overdue(facts: Facts, _event: Event) -> Iterable[do.Command]:
 
 def hear(facts: Facts, _event: Event) -> Iterator[do.Command]:
     """The app has the INVITE."""
-    facts.heard = True
+    facts.heard, facts.overdue = True, False
     yield from stop(facts, Timer.SILENCE)
 
 

@@ -126,6 +126,18 @@ class TestRinging:
         assert Policy().repeat_every < 60
 
 
+    @pytest.mark.parametrize("state", [State.CALLING, State.RINGING], ids=lambda one: one.value)
+    def test_an_app_that_rings_after_a_late_first_sign_keeps_its_invite_when_it_registers_again(
+        self, state: State
+    ) -> None:
+        came = [Kind.CAME] if state is State.RINGING else []
+        first = Kind.CALLED_ASLEEP if came else Kind.CALLED_QUIET
+        call = a_call(first, *came, Kind.SILENCE_ELAPSED)
+        assert call.state is state
+        play(call, Kind.RANG)
+        assert play(call, Kind.CAME) == []
+
+
 class TestNobodyAnswers:
     def test_no_reaction_ends_in_480_that_says_why_and_a_missed_call(self) -> None:
         call = a_call(Kind.CALLED_ASLEEP, Kind.PUSH_ACCEPTED)
