@@ -139,7 +139,9 @@ class Destruction:
         deleted: list[Deleted] = []
         for first in range(0, len(doomed), ROWS_AT_ONCE):
             batch = doomed[first : first + ROWS_AT_ONCE]
-            ends = [_End.of(one, reason, moment, epoch) for one in batch]
+            ends = [
+                self._unerased.get(one.n) or _End.of(one, reason, moment, epoch) for one in batch
+            ]
             # Queued together, both are done in one turn of the database's writer.
             erased, _ = await asyncio.gather(self._erase(ends), self._empty_logs())
             deleted += [await self._deleted(end, erased) for end in ends]

@@ -188,13 +188,13 @@ class Lifecycle:
 
     async def remove_app(self, app: str) -> int:
         """End all instances of an app; returns how many."""
-        removed = 0
+        removed = after = 0
         while rows := await self._means.store.read(
-            lookup.page, self._means.calendar.now(), limit=REMOVED_AT_ONCE, app=app
+            lookup.page, self._means.calendar.now(), after=after, limit=REMOVED_AT_ONCE, app=app
         ):
             reason = DeletionReason.APP_REMOVED
             await self._to_the_end("remove app", self._destruction.destroy(rows, reason))
-            removed += len(rows)
+            removed, after = removed + len(rows), rows[-1].n
         return removed
 
     async def receipt(self, commitment: bytes) -> Receipt | None:

@@ -82,6 +82,41 @@ async def test_d6_with_row_erasure_failing_the_key_is_dead_and_the_row_goes_late
     assert await house.lifecycle.receipt(enabled.row.commitment) == deleted.receipt
 
 
+async def test_a_receipt_that_waits_for_the_database_stays_the_one_that_was_given_out(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a repeated DELETE nor the deadline that passes meanwhile makes a later end of it."""
+    enabled = await house.enable(ttl=240.0)
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(house.store, "write", full)
+    first = await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    await house.clock.advance(120)
+    assert await house.lifecycle.disable(enabled.row.id, enabled.secret) == first
+    await house.clock.advance(240)
+    monkeypatch.undo()
+    await house.clock.advance(60)
+    assert first is not None
+    assert await house.row(enabled) is None
+    assert await house.lifecycle.receipt(enabled.row.commitment) == first.receipt
+
+
+async def test_a_removed_app_whose_rows_cannot_be_erased_is_not_ended_for_ever(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    enabled = await house.enable()
+
+    async def full(*_: object, **__: object) -> None:
+        raise StoreError("database or disk is full")
+
+    monkeypatch.setattr(house.store, "write", full)
+    async with asyncio.timeout(10):
+        assert await house.lifecycle.remove_app(enabled.row.app) == 1
+    assert not house.vault.holds(enabled.row)
+
+
 async def test_the_receipt_opens_with_what_the_app_got_and_tells_a_whole_minute(
     house: House,
 ) -> None:
