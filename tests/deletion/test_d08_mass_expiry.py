@@ -12,7 +12,7 @@ from tests.support.lifecycle import House
 
 COUNT = int(os.environ.get("EXPIRIES", "2000"))
 KEYS, ALL = 0.5, 5.0
-"""Seconds for ten thousand; less for fewer."""
+"""Seconds for ten thousand: fewer leave room for a machine that is busy with other tests."""
 
 
 @pytest.mark.timeout(600)
