@@ -94,6 +94,11 @@ class Bridge:
         return self._call.pending
 
     @property
+    def clearing(self) -> bool:
+        """Whether nothing is left of it but INVITEs that the app still has to give up."""
+        return self._call.clearing
+
+    @property
     def dialogs(self) -> dict[Door, Dialog]:
         """The dialogs of both legs, once the call was answered."""
         return self._sides.dialogs

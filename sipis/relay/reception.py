@@ -101,7 +101,7 @@ class Reception:
             return Refusal(482)
         if self._draining or self._switchboard.full:
             return Refusal(503, [("Retry-After", "30")])
-        if self._switchboard.find(found.n, uuid) is not None:
+        if self._is_here(found, uuid):
             return Refusal(482)
         if not self._knows_replaced(request):
             return Refusal(481)
@@ -144,6 +144,11 @@ class Reception:
             return Kind.CALLED_ASLEEP
         quiet = now - self._tools.sip.last_received(binding.flow) >= QUIET_AFTER
         return Kind.CALLED_QUIET if quiet else Kind.CALLED_CONNECTED
+
+    def _is_here(self, found: Found, uuid: str) -> bool:
+        """Whether this very call rings or runs already (RFC 3261 8.2.2.2)."""
+        bridge = self._switchboard.find(found.n, uuid)
+        return bridge is not None and not bridge.clearing
 
     def _knows_replaced(self, request: Request) -> bool:
         """Whether a dialog that the INVITE replaces is ours, if it replaces any (RFC 3891 3)."""

@@ -162,6 +162,12 @@ class Caller(Peer):
             )
         )
 
+    def acknowledge(self, invite: Request, refusal: Response) -> None:
+        """The ACK to a refusal (RFC 3261 17.1.1.3)."""
+        copied = [(name, invite.headers.get(name) or "") for name in ("Via", "From", "Call-ID")]
+        own = [("To", refusal.headers.get("To") or ""), ("CSeq", "1 ACK"), ("Max-Forwards", "70")]
+        self.send(Request.build("ACK", invite.uri_text, [*copied, *own]))
+
     def within(
         self,
         method: str,

@@ -159,10 +159,24 @@ def stop_push(facts: Facts, _event: Event) -> Iterator[do.Command]:
         yield do.StopPush()
 
 
+def tell_untold(facts: Facts, _event: Event) -> Iterator[do.Command]:
+    """The CANCEL was never answered: it may have gone down with a flow that died in silence."""
+    if facts.untold is not None:
+        yield do.TellEnd(facts.untold)
+
+
+def note_told(facts: Facts, _event: Event) -> Iterable[do.Command]:
+    """The app has given its last word, so that it knows."""
+    facts.untold = None
+    return ()
+
+
 def _tell_end(facts: Facts, outcome: CallState) -> Iterator[do.Command]:
     if facts.pushed is Pushed.UNDER_WAY:
         yield do.StopPush()
-    if not facts.heard:
+    if facts.heard and not facts.renewed:
+        facts.untold = outcome
+    else:
         yield do.TellEnd(outcome)
 
 

@@ -8,6 +8,7 @@ from enum import Enum, IntEnum, auto
 from typing import Final
 
 from sipis.config import Ring
+from sipis.model import CallState
 from sipis.relay.call.events import Timer
 
 LONGEST_CALL: Final = 12 * 3600.0
@@ -60,7 +61,8 @@ class Facts:
 
     `claim` numbers the latest INVITE to the app, `unsettled` holds those without a final response,
     `heard` says that the latest has had a provisional one, `overdue` that it should have had one,
-    `renewed` that the app has come on a newer flow since.
+    `renewed` that the app has come on a newer flow since. `untold` is how the call ended, if the
+    app is to learn that from a CANCEL alone.
     """
 
     policy: Policy
@@ -69,6 +71,7 @@ class Facts:
     heard: bool = False
     overdue: bool = False
     renewed: bool = False
+    untold: CallState | None = None
     pushed: Pushed = Pushed.NOT
     shown: PushStatus = PushStatus.NONE
     running: set[Timer] = field(default_factory=set)

@@ -67,6 +67,11 @@ class Call:
         return self.state in _PENDING
 
     @property
+    def clearing(self) -> bool:
+        """Whether only the app still owes its last word."""
+        return self.state is State.CLEARING
+
+    @property
     def joined(self) -> bool:
         """Whether both dialogs stand, so that requests may pass between them."""
         return self.state is State.TALKING

@@ -148,9 +148,11 @@ TABLE: Final[dict[tuple[State, Kind], Row]] = {
     (State.TALKING, Kind.LONGEST_ELAPSED): ((a.bye_provider, a.bye_app), State.OVER),
 
     (State.CLEARING, Kind.ANSWERED): ((a.ack_app, a.bye_app), State.OVER),
-    (State.CLEARING, Kind.CLEAR_ELAPSED): ((a.abandon_app,), State.OVER),
-    **{(State.CLEARING, kind): ((), State.OVER)
-       for kind in (Kind.DECLINED, Kind.REFUSED, Kind.LOST)},
+    (State.CLEARING, Kind.CLEAR_ELAPSED): ((a.abandon_app, a.tell_untold), State.OVER),
+    **{(State.CLEARING, kind): ((a.tell_untold,), State.OVER)
+       for kind in (Kind.LOST, Kind.LOST_RENEWED, Kind.LOST_UNPUSHED, Kind.LOST_HOPELESS)},
+    **{(State.CLEARING, kind): ((a.note_told,), State.OVER)
+       for kind in (Kind.DECLINED, Kind.REFUSED)},
 
     **{(state, Kind.STALE_ANSWERED): ((a.end_stale,), state)
        for state in (*_BEFORE_ANSWER, State.ANSWERED, State.PARTING, State.TALKING)},

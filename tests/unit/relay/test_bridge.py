@@ -275,6 +275,21 @@ class TestEnding:
         refused = await caller.response(488)
         assert refused.headers.get("Warning") == '305 app "Incompatible media format"'
 
+    async def test_an_invite_that_comes_again_rings_though_the_app_never_took_the_first_back(
+        self, house: House
+    ) -> None:
+        phone, caller, handset, sent, first = await ringing(house)
+        caller.cancel(sent)
+        await caller.response(200)
+        caller.acknowledge(sent, await caller.response(487))
+        await house.clock.advance(6)
+        caller.invite(phone.contact)
+        while (again := await handset.asked("INVITE")).call_id == first.call_id:
+            pass
+        assert again.headers.get("X-Push-Call-ID") == first.headers.get("X-Push-Call-ID")
+        handset.respond(again, 180)
+        await caller.response(180)
+
 
 class TestTalking:
     async def test_a_late_offer_is_answered_in_the_acknowledgement(self, house: House) -> None:

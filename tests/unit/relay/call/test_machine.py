@@ -125,7 +125,6 @@ class TestRinging:
     def test_the_repeat_comes_at_least_every_minute(self) -> None:
         assert Policy().repeat_every < 60
 
-
     @pytest.mark.parametrize("state", [State.CALLING, State.RINGING], ids=lambda one: one.value)
     def test_an_app_that_rings_after_a_late_first_sign_keeps_its_invite_when_it_registers_again(
         self, state: State
@@ -136,6 +135,42 @@ class TestRinging:
         assert call.state is state
         play(call, Kind.RANG)
         assert play(call, Kind.CAME) == []
+
+
+class TestACancelThatDoesNotArrive:
+    @pytest.mark.parametrize("end", [Kind.CLEAR_ELAPSED, Kind.LOST], ids=lambda one: one.name)
+    @pytest.mark.parametrize("called", [Kind.CALLED_CONNECTED, Kind.CALLED_QUIET])
+    def test_a_phone_that_rings_on_a_dead_flow_is_told_by_push(
+        self, called: Kind, end: Kind
+    ) -> None:
+        call = a_call(called, Kind.RANG)
+        assert TellEnd(CallState.ELSEWHERE) not in play(
+            call, Event(Kind.CANCEL, ending=CallState.ELSEWHERE)
+        )
+        assert TellEnd(CallState.ELSEWHERE) in play(call, end)
+        assert call.over
+
+    def test_a_phone_that_has_changed_networks_since_is_told_at_once(self) -> None:
+        call = a_call(Kind.CALLED_CONNECTED, Kind.RANG, Kind.CAME)
+        commands = play(call, Kind.CANCEL)
+        assert CancelApp(1) in commands
+        assert TellEnd(CallState.CANCELLED) in commands
+        assert TellEnd(CallState.CANCELLED) not in play(call, Kind.CLEAR_ELAPSED)
+
+    @pytest.mark.parametrize("last", [Kind.REFUSED, Kind.DECLINED, Kind.ANSWERED])
+    def test_a_phone_that_has_seen_the_cancel_is_not_told_twice(self, last: Kind) -> None:
+        call = a_call(Kind.CALLED_CONNECTED, Kind.RANG, Kind.CANCEL)
+        assert not [one for one in play(call, last) if isinstance(one, TellEnd)]
+
+    def test_a_phone_that_has_seen_the_cancel_is_not_told_when_an_older_invite_dies(self) -> None:
+        call = a_call(Kind.CALLED_QUIET, Kind.SILENCE_ELAPSED, Kind.CAME, Kind.RANG, Kind.CANCEL)
+        play(call, Kind.REFUSED)
+        assert call.facts.unsettled == {1}
+        assert not [one for one in play(call, Kind.CLEAR_ELAPSED) if isinstance(one, TellEnd)]
+
+    def test_who_declined_over_http_is_told_nothing(self) -> None:
+        call = a_call(Kind.CALLED_CONNECTED, Kind.RANG, Kind.DECLINE)
+        assert not [one for one in play(call, Kind.CLEAR_ELAPSED) if isinstance(one, TellEnd)]
 
 
 class TestNobodyAnswers:
