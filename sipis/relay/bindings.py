@@ -33,6 +33,13 @@ class Binding:
             return False
         return (uri.host, uri.port or self.flow.transport.default_port) == self.flow.remote
 
+    def is_named_by(self, contact: NameAddr) -> bool:
+        """Whether a Contact, however it is spelt, is that of this binding (RFC 3261 10.3)."""
+        uri = self.contact.uri
+        if isinstance(uri, SipUri):
+            return uri.equivalent(contact.uri)
+        return uri == contact.uri
+
 
 class Bindings:
     """The bindings of this process."""

@@ -155,8 +155,11 @@ def may_pass(tag: str) -> bool:
 
 
 def body_for(message: Message, flow: Flow) -> bytes:
-    """The body as it may leave over a flow: media keys (RFC 4568) only where it is encrypted."""
-    kind = (message.headers.get("Content-Type") or "").lower()
+    """The body as it may leave over a flow: media keys (RFC 4568) only where it is encrypted.
+
+    A body of no stated kind is taken for a session description: that is how a phone may read it.
+    """
+    kind = (message.headers.get("Content-Type") or "sdp").lower()
     may_have_keys = "sdp" in kind or "multipart" in kind
     if flow.transport.secure or not may_have_keys:
         return message.body

@@ -187,10 +187,13 @@ class Registrar:
         return binding
 
     def _holds(self, event: RequestReceived, found: Found) -> bool:
-        """Whether the binding is that of the flow that takes it back: an old flow cannot."""
+        """Whether the binding is what is taken back: by its own flow and its own Contact."""
         now = self._tools.clock.monotonic()
         binding = self._tools.bindings.find(found.n, now)
-        return binding is not None and binding.flow == event.flow
+        if binding is None or binding.flow != event.flow:
+            return False
+        request = event.request
+        return request.is_star_contact or any(map(binding.is_named_by, request.contacts))
 
     def _outcome(self, found: Found, request: Request) -> list[tuple[str, str]]:
         now = self._tools.clock.monotonic()

@@ -136,10 +136,6 @@ class Relay:
         for bridge in self._switchboard.of_instance(n):
             bridge.feed(Event(Kind.GONE))
 
-    def is_awake(self, n: int) -> bool:
-        """Whether the app of an instance has a flow to us."""
-        return self._bindings.find(n, self._tools.clock.monotonic()) is not None
-
     @property
     def calls_now(self) -> int:
         """Calls that ring or run."""

@@ -205,6 +205,10 @@ class House:
         handset.login = (login.username, login.password.reveal())
         return handset
 
+    def is_awake(self, n: int) -> bool:
+        """Whether the app of an instance has a flow to the relay."""
+        return self.relay._bindings.find(n, self.clock.monotonic()) is not None
+
     async def found(self, n: int) -> Found:
         """The instance as the store has it now."""
         one = await self.store.read(by_number, n, self.clock.wall())

@@ -75,6 +75,21 @@ def test_an_app_is_direct_where_its_contact_is_its_source(
     assert one.is_direct is direct
 
 
+@pytest.mark.parametrize(
+    ("bound", "contact", "same"),
+    [
+        ("<sip:app@192.0.2.1>", "<sip:%61pp@192.0.2.1;ob>;expires=0", True),
+        ("<sip:app@192.0.2.1>", "<sip:app@192.0.2.1:5060>", False),
+        ("<sip:app@192.0.2.1>", "<urn:app>", False),
+        ("<urn:app>", "<urn:app>;expires=0", True),
+        ("<urn:app>", "<urn:other>", False),
+    ],
+)
+def test_a_binding_is_named_by_an_equivalent_contact(bound: str, contact: str, same: bool) -> None:
+    one = Binding(1, InstanceId("1" * 32), flow(1), NameAddr.parse(bound), 100.0)
+    assert one.is_named_by(NameAddr.parse(contact)) is same
+
+
 STEPS = st.lists(st.tuples(st.sampled_from("buc"), st.integers(1, 4), st.integers(1, 3)))
 
 

@@ -73,6 +73,10 @@ def test_media_keys_leave_over_encrypted_legs_only() -> None:
     assert body_for(message, UDP) == KEYS.replace(b"a=crypto:1 X inline:secret\r\n", b"")
 
 
+def test_a_body_of_no_stated_kind_may_hold_media_keys() -> None:
+    assert b"secret" not in body_for(request(body=KEYS), UDP)
+
+
 def test_a_text_that_only_looks_like_a_key_is_left_alone() -> None:
     message = request(("Content-Type", "text/plain"), body=b"a=crypto:1 is what I typed")
     assert body_for(message, UDP) == message.body

@@ -18,7 +18,7 @@ class TestRegistering:
         assert answer.status == 200
         assert answer.contacts[0].params.get("expires") == "600"
         assert str(answer.contacts[0].uri) == f"sip:app@{handset.hostport}"
-        assert house.relay.is_awake(n)
+        assert house.is_awake(n)
 
     async def test_a_binding_is_granted_for_an_hour_at_most(self, house: House) -> None:
         _, handset = await handset_of(house)
@@ -29,7 +29,7 @@ class TestRegistering:
         n, handset = await handset_of(house)
         await handset.register(expires=60)
         await house.clock.advance(61)
-        assert not house.relay.is_awake(n)
+        assert not house.is_awake(n)
 
     @pytest.mark.parametrize("contact", [None, "*"])
     async def test_an_app_takes_its_binding_back(self, house: House, contact: str | None) -> None:
@@ -38,7 +38,20 @@ class TestRegistering:
         answer = await handset.register(expires=0, contact=contact)
         assert answer.status == 200
         assert not answer.contacts
-        assert not house.relay.is_awake(n)
+        assert not house.is_awake(n)
+
+    async def test_a_contact_that_it_has_left_takes_no_binding_back(self, house: House) -> None:
+        n, handset = await handset_of(house)
+        await handset.register()
+        answer = await handset.register(expires=0, contact="<sip:app@192.0.2.7:5060>")
+        assert [str(one.uri) for one in answer.contacts] == [f"sip:app@{handset.hostport}"]
+        assert house.is_awake(n)
+
+    async def test_another_spelling_of_its_contact_takes_a_binding_back(self, house: House) -> None:
+        n, handset = await handset_of(house)
+        await handset.register()
+        await handset.register(expires=0, contact=f"<SIP:%61pp@{handset.hostport};ob>")
+        assert not house.is_awake(n)
 
     async def test_an_old_flow_cannot_take_the_binding_of_a_newer_one_back(
         self, house: House
@@ -48,14 +61,14 @@ class TestRegistering:
         await wifi.register()
         await cellular.register()
         await wifi.register(expires=0)
-        assert house.relay.is_awake(n)
+        assert house.is_awake(n)
 
     async def test_a_binding_dies_with_its_flow(self, house: House) -> None:
         n, handset = await handset_of(house)
         await handset.register()
         [binding] = house.relay._bindings._by_instance.values()
         house.relay.flow_closed(binding.flow)
-        assert not house.relay.is_awake(n)
+        assert not house.is_awake(n)
 
     async def test_the_first_registration_proves_the_push_targets(self, house: House) -> None:
         _, handset = await handset_of(house, verified=False)
@@ -74,7 +87,7 @@ class TestRefusing:
     async def test_a_wrong_password_gets_another_challenge(self, house: House) -> None:
         n, handset = await handset_of(house)
         assert (await handset.register(wrong=True)).status == 401
-        assert not house.relay.is_awake(n)
+        assert not house.is_awake(n)
 
     @pytest.mark.parametrize("user", ["100", "ef" * 16])
     async def test_over_udp_who_knows_no_user_hears_nothing(self, house: House, user: str) -> None:
@@ -99,7 +112,7 @@ class TestRefusing:
         handset._register(600, None, [("Authorization", proof)])
         again = await handset.response(401)
         assert "stale" not in (again.headers.get("WWW-Authenticate") or "")
-        assert house.relay.is_awake(n)
+        assert house.is_awake(n)
 
     async def test_extensions_that_nobody_heard_of_are_refused(self, house: House) -> None:
         _, handset = await handset_of(house)
