@@ -11,7 +11,7 @@ from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.framing import Keepalive, StreamFramer
 from sipis.sip.headers import CSeq, MediaType, NameAddr, Reason, RetryAfter, Via
 from sipis.sip.message import Message, Response, parse_message, salvage_request
-from sipis.sip.sdp import SessionDescription, without_crypto
+from sipis.sip.sdp import without_crypto
 from sipis.sip.stack import Stack
 from sipis.sip.uri import parse_uri
 from tests.support.worst import touch
@@ -108,8 +108,7 @@ def check_values(data: bytes) -> None:
 
 def check_description(data: bytes) -> None:
     """Keys are gone from what `without_crypto` leaves."""
-    try:
-        description = SessionDescription.parse(without_crypto(data))
-    except RemoteProtocolError:
-        return
-    assert not description.has_crypto
+    for line in without_crypto(data).splitlines():
+        letter, _, attribute = line.partition(b"=")
+        is_attribute = letter.strip(b" \t").lower() == b"a"
+        assert not (is_attribute and attribute.strip(b" \t").lower().startswith(b"crypto:"))

@@ -18,7 +18,6 @@ from sipis.sip.grammar import split_list
 from sipis.sip.headers import CSeq, RetryAfter
 from sipis.sip.message import Request, parse_message, response_to
 from sipis.sip.params import Params
-from sipis.sip.sdp import MAX_LINES, SessionDescription
 from sipis.sip.stack import Stack
 from tests.support.worst import HEAD, READERS, worst_inputs
 
@@ -80,7 +79,6 @@ EDGES: dict[str, list[tuple[int, Callable[[int], object]]]] = {
     "MAX_PARAMS": [(limits.MAX_PARAMS, lambda n: Params.parse(";a" * n))],
     "MAX_CSEQ": [(limits.MAX_CSEQ, lambda n: CSeq.parse(f"{n} INVITE"))],
     "MAX_SECONDS": [(limits.MAX_SECONDS, lambda n: RetryAfter.parse(str(n)))],
-    "MAX_LINES": [(MAX_LINES, lambda n: SessionDescription.parse(b"v=0\n" * n))],
 }
 
 

@@ -1,11 +1,8 @@
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sipis.errors import RemoteProtocolError
-from sipis.sip.sdp import Media, SessionDescription, without_crypto
+from sipis.sip.sdp import without_crypto
 
 OFFER = (
     b"v=0\r\no=- 1 1 IN IP4 192.0.2.1\r\ns=-\r\nc=IN IP4 192.0.2.1/127\r\nt=0 0\r\na=sendrecv\r\n"
@@ -15,29 +12,11 @@ OFFER = (
 )
 
 
-def test_addresses_and_media_are_read_in_order() -> None:
-    session = SessionDescription.parse(OFFER)
-    assert session.connection == "192.0.2.1"
-    assert session.attributes == ("sendrecv",)
-    assert session.addresses == {"192.0.2.1", "2001:db8::1"}
-    audio, video = session.media
-    assert (audio.kind, audio.port, audio.profile) == ("audio", 49170, "RTP/SAVP")
-    assert audio.formats == ("0", "8", "101")
-    assert not audio.is_refused
-    assert video == Media("video", 0, "RTP/AVP", ("31",), "2001:db8::1")
-    assert video.is_refused
-
-
-def test_crypto_is_seen_and_taken_out_with_every_other_byte_kept() -> None:
-    stripped = without_crypto(OFFER)
-    assert SessionDescription.parse(OFFER).has_crypto
-    assert not SessionDescription.parse(stripped).has_crypto
+def test_keys_are_taken_out_with_every_other_byte_kept() -> None:
     lines = OFFER.splitlines(keepends=True)
-    assert stripped == b"".join(line for line in lines if not line.startswith(b"a=crypto"))
-
-
-def test_session_level_crypto_is_seen() -> None:
-    assert SessionDescription.parse(b"v=0\na=crypto:1 x\n").has_crypto
+    kept = b"".join(line for line in lines if not line.startswith(b"a=crypto"))
+    assert kept != OFFER
+    assert without_crypto(OFFER) == kept
 
 
 @pytest.mark.parametrize(
@@ -59,27 +38,7 @@ def test_keys_inside_a_multipart_body_are_taken_out() -> None:
     assert b"crypto" not in without_crypto(body)
 
 
-@pytest.mark.parametrize(
-    "body",
-    [
-        b"",
-        b"s=-\r\n",
-        b"v=0\r\nm=audio\r\n",
-        b"v=0\r\nm=audio x RTP/AVP 0\r\n",
-        b"v=0\r\nm=audio 65536 RTP/AVP 0\r\n",
-        b"v=0\r\nc=IN IP4\r\n",
-        b"v=0\r\n" + b"a=x\r\n" * 3000,
-    ],
-)
-def test_a_description_that_we_cannot_read_owes_488(body: bytes) -> None:
-    with pytest.raises(RemoteProtocolError) as caught:
-        SessionDescription.parse(body)
-    assert caught.value.status_hint == 488
-
-
 @given(st.binary(max_size=60).map(b"v=0\n".__add__))
-def test_arbitrary_bodies_are_read_or_blamed_on_the_peer(body: bytes) -> None:
+def test_taking_keys_out_of_anything_leaves_none_to_take_out(body: bytes) -> None:
     kept = without_crypto(body)
     assert without_crypto(kept) == kept
-    with contextlib.suppress(RemoteProtocolError):
-        assert len(SessionDescription.parse(body).media) <= body.count(b"m=")
