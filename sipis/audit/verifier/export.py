@@ -48,7 +48,7 @@ def verify_log(
 def _read(line: bytes, seq: int, rules: Rules) -> bytes:
     """The hash of a line; one whose time is over is there as its hash alone."""
     if line.startswith(b'{"seq":%d,"hash":"' % seq):
-        rules.dropped()
+        rules.dropped(seq)
         return bytes.fromhex(json.loads(line)["hash"])
     rules.read(read_leaf(line, seq))
     return leaf_hash(line)

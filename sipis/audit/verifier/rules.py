@@ -3,6 +3,7 @@
 Refuses to stop at the first breach: all of them are told.
 """
 
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 
@@ -52,11 +53,19 @@ class Rules:
         self._epoch = 0
         self._since: dict[str, int] = {}
         self._unrolled: list[tuple[int, int]] = []
+        self._rolls: list[tuple[int, int]] = []
+        self._hidden = 0
         self._now = 0
         self.lost: list[tuple[int, bytes]] = []
 
-    def dropped(self) -> None:
-        """A leaf of which only the hash is left: what it said is unknown from here on."""
+    def dropped(self, seq: int) -> None:
+        """A leaf of which only the hash is left: what it said is unknown from here on.
+
+        The oldest go first, so nothing that is told may stand before it.
+        """
+        if self._now:
+            self._find(f"leaf {seq}: left out, although earlier ones are told")
+        self._hidden = seq + 1
         self._base = None
 
     def read(self, leaf: Leaf) -> None:
@@ -75,6 +84,10 @@ class Rules:
         self._due("epoch", self._limits.epoch, "the epoch key was not rolled")
         self._due("canary", self._limits.canary, "no canary was planted")
         self._rolls_owed(self._now)
+        if self._hidden:
+            self._report.notices.append(
+                f"the first {self._hidden} leaves are there as hashes alone; told is what follows"
+            )
         self._report.live = len(self._open)
 
     def _create(self, leaf: Leaf) -> None:
@@ -103,7 +116,17 @@ class Rules:
         after = seconds(leaf["minute"]) - seconds(leaf["deadline"])
         if max(late, after) > self._limits.late or late > max(0, after) + MINUTE:
             self._find(f"leaf {seq}: destroyed {max(late, after)} s after its deadline")
-        self._unrolled.append((seconds(leaf["minute"]), leaf["epoch_before"]))
+        if leaf["epoch_before"] < self._epoch:
+            self._told_after_its_roll(leaf)
+        else:
+            self._unrolled.append((seconds(leaf["minute"]), leaf["epoch_before"]))
+
+    def _told_after_its_roll(self, leaf: Leaf) -> None:
+        """A full disk kept both leaves from the log, and they came in another order."""
+        which = bisect_right(self._rolls, leaf["epoch_before"], key=lambda roll: roll[0])
+        waited = self._rolls[which][1] - seconds(leaf["minute"])
+        if not 0 <= waited <= self._limits.roll + SLACK:
+            self._find(f"leaf {leaf['seq']}: rolled {waited} s after the deletion")
 
     def _epoch_rolled(self, leaf: Leaf) -> None:
         before, after = leaf["epoch_before"], leaf["epoch_after"]
@@ -114,6 +137,7 @@ class Rules:
         self._rolls_owed(moment)
         self._unrolled = [it for it in self._unrolled if it[1] >= after]
         self._epoch, self._since["epoch"] = after, moment
+        self._rolls.append((after, moment))
 
     def _rolls_owed(self, moment: int) -> None:
         late = [it for it, _ in self._unrolled if moment - it > self._limits.roll + SLACK]
@@ -160,6 +184,7 @@ class Rules:
             self._base = None
 
     def _keyloss(self, leaf: Leaf) -> None:
+        self._rolls.clear()
         self._epoch = 0  # perhaps the epoch slot was lost as well, and generations begin anew
         self._report.notices.append(f"leaf {leaf['seq']}: keys of {leaf['count']} rows were lost")
 

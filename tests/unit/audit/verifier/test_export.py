@@ -234,6 +234,31 @@ def test_a_server_that_was_away_owes_no_roll_for_that_time() -> None:
     ]
 
 
+def test_a_destruction_that_a_full_disk_kept_from_the_log_is_judged_by_its_own_roll() -> None:
+    """Its leaf comes after that of the roll, which waited for the same disk."""
+    later = roll(2, NOW + 3000)
+    assert not findings(birth(1), roll(1, NOW + 60), death(1), later, limits=AGES)
+    assert findings(birth(1), roll(1, NOW + 300), death(1), later, limits=AGES)
+    assert findings(birth(1), roll(1), death(1, NOW + 300), later, limits=AGES)
+
+
+def hidden(line: bytes, seq: int) -> bytes:
+    """A line as it is exported when its time is over."""
+    return b'{"seq":%d,"hash":"%s"}' % (seq, leaf_hash(line).hex().encode())
+
+
+def test_leaves_whose_time_is_over_are_told_of_and_one_left_out_among_others_is_found() -> None:
+    leaves = (birth(1), birth(2), death(1, NOW + 3 * DAY, deadline=NOW + DAY), census(1))
+    lines = [leaf.line(seq, "ab") for seq, leaf in enumerate(leaves)]
+    checkpoints = [signed(lines)]
+    older = [hidden(line, seq) for seq, line in enumerate(lines[:2])]
+    aged = verify([*older, *lines[2:]], checkpoints, keys(), LAX)
+    assert "the first 2 leaves are there as hashes alone; told is what follows" in aged.notices
+    without = [*lines[:2], hidden(lines[2], 2), lines[3]]
+    report = verify(without, checkpoints, keys(), LAX)
+    assert report.findings == ["leaf 2: left out, although earlier ones are told"]
+
+
 def test_l10_a_failed_canary_and_a_missing_one_are_found() -> None:
     assert findings(Leaf(Kind.CANARY_FAIL, NOW, c=name(1), count=2))
     rolls = [roll(i + 1, NOW + i * 3000) for i in range(4)]
