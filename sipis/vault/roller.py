@@ -44,6 +44,8 @@ class Roller:
         self._deadlines = Deadlines(
             settings.roll_after_delete, settings.roll_every, clock.monotonic()
         )
+        self._told = vault.generation
+        """The generation that was told last: a roll that failed may have put one in force."""
         self._changed = asyncio.Event()
         self._supervisor = Supervisor("keys", clock, on_crash=metrics.crashed)
         self._supervisor.serve("rolls", self._keep_rolling)
@@ -101,10 +103,11 @@ class Roller:
         self._deadlines.succeed()
         self._metrics.count("epoch_rolls_total", outcome="rolled")
         self._metrics.observe("epoch_roll_seconds", self._clock.monotonic() - began)
-        await self._tell(rolled.before, rolled.after)
+        await self._tell(rolled.after)
         return True
 
-    async def _tell(self, before: int, after: int) -> None:
+    async def _tell(self, after: int) -> None:
+        before, self._told = self._told, after
         try:
             await self._events.epoch_rolled(before, after)
         except SipisError as failure:

@@ -1,4 +1,5 @@
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from sipis.config import KeysSettings
 from sipis.errors import StoreError, VaultError
 from sipis.observe.metrics import Metrics
 from sipis.vault import Vault
+from sipis.vault.epoch import EpochSlot
 from sipis.vault.events import Unrecorded
 from sipis.vault.keystore import Rolled
 from sipis.vault.roller import Roller
@@ -68,6 +70,23 @@ async def keys(tmp_path: Path) -> AsyncIterator[Keys]:
 
 async def test_every_start_rolls_since_nobody_knows_what_was_destroyed_before(keys: Keys) -> None:
     assert keys.book.rolls == [(1, 2)]
+
+
+async def test_no_generation_is_missing_from_what_is_told_when_a_roll_fails_at_its_end(
+    keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next epoch is in force by then; only the block of the old one still stands."""
+
+    def broken(_: EpochSlot) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EpochSlot, "efface_other", broken)
+        await keys.clock.advance(2701)
+    await keys.clock.advance(6)
+    assert keys.counted("failed") >= 1
+    assert all(one[1] == other[0] for one, other in itertools.pairwise(keys.book.rolls))
+    assert keys.book.rolls[-1][1] == keys.vault.generation
 
 
 async def test_d10_a_deletion_is_followed_by_a_roll_within_a_minute(keys: Keys) -> None:
