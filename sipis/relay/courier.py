@@ -43,31 +43,38 @@ class Courier:
         self._tools = tools
         self._store = store
         self._vault = vault
-        self._rounds: Counter[int] = Counter()
+        self._asked: Counter[int] = Counter()
+        self._under_way: dict[int, asyncio.Future[bool]] = {}
 
     async def deliver(self, found: Found) -> bool:
         """Hand over all that waits; True when the app has got everything that it can take."""
         binding = self._tools.bindings.find(found.n, self._tools.clock.monotonic())
         if binding is None or not self._tools.sip.is_open(binding.flow):
             return False
-        self._rounds[found.n] += 1
-        if self._rounds[found.n] > 1:
-            return True
+        self._asked[found.n] += 1
+        under_way = self._under_way.get(found.n)
+        return await (self._set_out(found) if under_way is None else asyncio.shield(under_way))
+
+    async def _set_out(self, found: Found) -> bool:
+        """Go round, and let everybody who asks meanwhile know how it went."""
+        outcome: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._under_way[found.n], delivered = outcome, False
         try:
-            return await self._rounds_of(found)
+            delivered = await self._rounds_of(found)
         except (StoreError, VaultError) as trouble:
             _log.warning("not delivered", instance=found.id, error=type(trouble).__name__)
-            return False
         finally:
-            del self._rounds[found.n]
+            del self._asked[found.n], self._under_way[found.n]
+            outcome.set_result(delivered)
+        return delivered
 
     async def _rounds_of(self, found: Found) -> bool:
         """Go round again for what came meanwhile."""
         while True:
-            asked = self._rounds[found.n]
+            asked = self._asked[found.n]
             if not await self._round(found):
                 return False
-            if self._rounds[found.n] == asked:
+            if self._asked[found.n] == asked:
                 return True
 
     async def _round(self, found: Found) -> bool:

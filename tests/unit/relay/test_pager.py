@@ -194,6 +194,20 @@ class TestDelivering:
             while await house.relay.messages(phone.n):
                 await turns(1)
 
+    async def test_a_text_that_comes_while_the_app_is_silent_about_a_receipt_is_pushed(
+        self, house: House
+    ) -> None:
+        phone, caller = await house.enable(), await house.caller()
+        handset = await house.handset(phone.n)
+        await handset.register()
+        text(caller, phone, RECEIPT, call_id="receipt", content="message/cpim")
+        await caller.response(202)
+        await handset.asked("MESSAGE")
+        text(caller, phone, call_id="reply")
+        await caller.response(202)
+        await house.clock.advance(3.1)
+        await house.pushes.wait_for(PushEvent.MESSAGE)
+
     async def test_what_the_app_cannot_take_waits_for_the_api_alone(self, house: House) -> None:
         phone, caller = await house.enable(), await house.caller()
         handset = await house.handset(phone.n)
