@@ -21,8 +21,6 @@ Refuses to hold expected outcomes: a declined push or a 403 to a REGISTER is a v
 class SipisError(Exception):
     """Root of everything that this package raises on purpose."""
 
-    retryable = False
-
 
 class ConfigError(SipisError):
     """A setting is missing or wrong."""
@@ -64,16 +62,12 @@ class RemoteProtocolError(ProtocolError):
 class TransportError(SipisError):
     """No flow could be had or the one in use was lost."""
 
-    retryable = True
-
 
 class RefusedAddress(TransportError):
     """The address lies in a network that this server never talks to.
 
     `field` is the dotted path of the input that led there, empty where no caller sent it.
     """
-
-    retryable = False
 
     def __init__(self, problem: str, field: str = "") -> None:
         super().__init__(problem)
@@ -98,5 +92,3 @@ class SealBroken(VaultError):
 
 class StoreError(SipisError):
     """The database cannot do what was asked."""
-
-    retryable = True

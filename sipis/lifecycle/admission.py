@@ -147,7 +147,7 @@ class Admission:
             return Conflict.DELETED
         self._proof.ask(renewed)
         self._means.registrations.wake(row.n)
-        return Enabled(renewed, papers.secret, papers.relay, papers.opening, replayed=True)
+        return Enabled(renewed, papers.secret, papers.relay, papers.opening)
 
     def _papers(self, instance: InstanceId) -> _Papers:
         entropy, realm = self._means.entropy, self._means.settings.sip.relay_realm

@@ -48,8 +48,6 @@ class Enabled:
     secret: str = field(repr=False)
     relay: RelayLogin = field(repr=False)
     opening: Opening = field(repr=False)
-    replayed: bool = False
-    """The Idempotency-Key named an instance that was there: its former secret is dead."""
 
 
 class Conflict(StrEnum):

@@ -48,11 +48,6 @@ class ProviderToken:
         self._make()
         return True
 
-    @property
-    def age(self) -> float:
-        """Seconds since the token was made."""
-        return self._age(self._token) if self._token else 0.0
-
     def _age(self, token: _Token) -> float:
         return self._clock.monotonic() - token.made_at
 

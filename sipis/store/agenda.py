@@ -87,13 +87,3 @@ def note_due(conn: sqlite3.Connection, rows: Iterable[sqlite3.Row]) -> None:
         earliest[row["registrar"]] = min(row["next_attempt_at"], known)
     for registrar, due_at in earliest.items():
         registrars.due_by(conn, registrar, due_at)
-
-
-def set_state(
-    conn: sqlite3.Connection, n: int, state: InstanceState, reason: str, now: float
-) -> None:
-    """Change the state that the app sees, without an attempt."""
-    conn.execute(
-        "UPDATE schedule SET state = ?, state_since = ?, reason = ? WHERE n = ?",
-        (STATES.code(state), to_ms(now), pad(reason, REASON_SIZE), n),
-    )

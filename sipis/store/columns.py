@@ -22,9 +22,6 @@ LONG_AGO = 1 << 40
 WIDE = 1 << 32
 """Added to counters, so that all of them take six bytes."""
 
-FIRST_KEY = 1 << 28
-"""The first row number of a table: from here to 2**35 a row number takes five bytes."""
-
 NO_HASH = bytes(32)
 """Stands for an absent hash."""
 

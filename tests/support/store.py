@@ -1,9 +1,12 @@
 """Makers of store rows, for every test that needs an instance in a database."""
 
+import sqlite3
 from dataclasses import replace
 from typing import Any
 
 from sipis.model import Environment, InstanceId, InstanceState, Mode, PushService, TargetKind
+from sipis.store.agenda import REASON_SIZE
+from sipis.store.columns import STATES, pad, to_ms
 from sipis.store.instances import NewInstance
 from sipis.store.schedule import Claim, Settlement
 from sipis.store.targets import NewTarget
@@ -68,3 +71,13 @@ def registered(claim: Claim, at: float = NOW, **changes: Any) -> Settlement:
         bound_until=at + 3600,
     )
     return settlement._replace(**changes)
+
+
+def set_state(
+    conn: sqlite3.Connection, n: int, state: InstanceState, reason: str, now: float
+) -> None:
+    """Put an instance where attempts would bring it."""
+    conn.execute(
+        "UPDATE schedule SET state = ?, state_since = ?, reason = ? WHERE n = ?",
+        (STATES.code(state), to_ms(now), pad(reason, REASON_SIZE), n),
+    )

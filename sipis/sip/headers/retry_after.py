@@ -25,11 +25,6 @@ class RetryAfter:
             raise RemoteProtocolError("Retry-After is not a number of seconds")
         return cls(seconds, Params.parse(_without_comment(rest)))
 
-    @property
-    def duration(self) -> int | None:
-        """For how many seconds the peer will be reachable after the wait."""
-        return parse_number(self.params.get("duration") or "", MAX_SECONDS)
-
     def __str__(self) -> str:
         return f"{self.seconds}{self.params}"
 

@@ -10,9 +10,10 @@ import pytest
 from sipis.api.views import instance_answer, optional_time, state_of, time_of
 from sipis.clock import ManualClock
 from sipis.model import InstanceState
-from sipis.store import agenda, lookup
+from sipis.store import lookup
 from sipis.store.lookup import InstanceRow
 from tests.support.lifecycle import House, build, running, settings
+from tests.support.store import set_state
 
 HOUR = 3600.0
 
@@ -26,7 +27,7 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 async def standing(house: House, state: InstanceState, ttl: float) -> InstanceRow:
     enabled = await house.enable(ttl=ttl)
     n, now = enabled.row.n, house.clock.wall()
-    await house.store.write(agenda.set_state, n, state, "", now)
+    await house.store.write(set_state, n, state, "", now)
     row = await house.store.read(lookup.by_n, n, now)
     assert row is not None
     return row

@@ -7,10 +7,11 @@ from sipis.errors import FieldError
 from sipis.lifecycle import Enabled, ReplaceOrder
 from sipis.model import Account, InstanceState, Mode, PushEvent, PushTarget
 from sipis.secret import Secret
-from sipis.store import agenda, lookup, slots, targets
+from sipis.store import lookup, slots, targets
 from sipis.store.lookup import InstanceRow
 from sipis.vault import OpenedAccount, PasswordCredential
 from tests.support.lifecycle import House
+from tests.support.store import set_state
 from tests.support.vault import ACCOUNT, TOKEN, VOIP
 
 NEW_TOKEN = replace(TOKEN, token="another-token")
@@ -58,7 +59,7 @@ async def test_another_password_keeps_the_binding_and_revives_a_stopped_instance
     enabled = await house.enable()
     now = house.clock.wall()
     await house.store.write(
-        agenda.set_state, enabled.row.n, InstanceState.UNAUTHORIZED, "wrong_password", now
+        set_state, enabled.row.n, InstanceState.UNAUTHORIZED, "wrong_password", now
     )
     row = await replaced(house, enabled, ReplaceOrder(ACCOUNT, CREDENTIAL))
     assert (row.contact_token, row.call_id) == (enabled.row.contact_token, enabled.row.call_id)

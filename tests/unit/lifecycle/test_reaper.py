@@ -7,10 +7,11 @@ from sipis.errors import StoreError
 from sipis.lifecycle import ReplaceOrder
 from sipis.model import Account, InstanceState, PushEvent
 from sipis.secret import Secret
-from sipis.store import agenda, notes
+from sipis.store import notes
 from sipis.store.schedule import Settlement, claim, settle
 from sipis.vault import PasswordCredential
 from tests.support.lifecycle import House, build, running, settings
+from tests.support.store import set_state
 
 HOUR = 3600.0
 BOB = Account("sip:bob@other.example")
@@ -85,7 +86,7 @@ async def test_refused_credentials_die_after_twelve_hours_and_the_app_hears_at_o
     enabled = await house.enable()
     await register(house, enabled.row.n)
     n, now = enabled.row.n, house.clock.wall()
-    await house.store.write(agenda.set_state, n, InstanceState.UNAUTHORIZED, "wrong_password", now)
+    await house.store.write(set_state, n, InstanceState.UNAUTHORIZED, "wrong_password", now)
     house.lifecycle.on_state(n, enabled.row.id, InstanceState.UNAUTHORIZED, "wrong_password")
     await house.clock.advance(1)
     assert PushEvent.EXPIRING in house.announcer.events()

@@ -1,7 +1,6 @@
 import sqlite3
 
-from sipis.model import InstanceState
-from sipis.store import agenda, instances, lookup, registrars, schedule
+from sipis.store import agenda, instances, registrars, schedule
 from sipis.store.columns import NEVER, to_ms
 from tests.support.store import NOW, new_instance, registered
 
@@ -13,15 +12,6 @@ def test_the_first_sequence_number_has_the_width_of_all_later_ones(
     instances.insert(conn, new_instance())
     (claim,) = schedule.claim(conn, NOW, limit=1)
     assert 1 << 23 <= claim.cseq < 1 << 31
-
-
-def test_a_state_can_be_set_without_an_attempt(conn: sqlite3.Connection) -> None:
-    n = instances.insert(conn, new_instance())
-    agenda.set_state(conn, n, InstanceState.EXPIRING, "expires_soon", NOW + 3)
-    row = lookup.by_n(conn, n, NOW)
-    assert row is not None
-    assert (row.state, row.reason) == (InstanceState.EXPIRING, "expires_soon")
-    assert (row.state_since, row.next_attempt_at) == (NOW + 3, NOW)
 
 
 def test_a_restarted_row_forgets_what_its_last_registration_left(conn: sqlite3.Connection) -> None:

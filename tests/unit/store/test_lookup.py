@@ -3,8 +3,17 @@ import sqlite3
 import pytest
 
 from sipis.model import InstanceState
-from sipis.store import agenda, instances, lookup, schedule, targets
-from tests.support.store import DAY, NOW, digest, name, new_instance, new_target, registered
+from sipis.store import instances, lookup, schedule, targets
+from tests.support.store import (
+    DAY,
+    NOW,
+    digest,
+    name,
+    new_instance,
+    new_target,
+    registered,
+    set_state,
+)
 
 
 def numbers(rows: list[lookup.InstanceRow]) -> list[int]:
@@ -142,7 +151,7 @@ def test_states_are_counted_and_their_instances_listed(conn: sqlite3.Connection)
     ns = [instances.insert(conn, new_instance(i)) for i in range(3)]
     claims = schedule.claim(conn, NOW, limit=2)
     schedule.settle(conn, [registered(claim) for claim in claims], NOW)
-    agenda.set_state(conn, ns[1], InstanceState.UNAUTHORIZED, "wrong_password", NOW + 5)
+    set_state(conn, ns[1], InstanceState.UNAUTHORIZED, "wrong_password", NOW + 5)
     counts = {state: count for state, count in lookup.count_states(conn).items() if count}
     assert counts == {
         InstanceState.IDLE: 1,

@@ -4,10 +4,10 @@ import pytest
 
 from sipis.errors import StoreError
 from sipis.store import records
-from sipis.store.columns import FIRST_KEY
 from sipis.store.records import CLASSES, OVERHEAD, Kind
 
-OWNER = FIRST_KEY
+OWNER = 1 << 28
+"""A row number, of the width that all row numbers have."""
 
 
 def class_sizes(conn: sqlite3.Connection) -> dict[int, int]:
