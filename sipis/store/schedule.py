@@ -34,6 +34,8 @@ from sipis.store.columns import (
 )
 from sipis.store.records import Kind
 
+_UNAUTHORIZED: Final = STATES.code(InstanceState.UNAUTHORIZED)
+
 CSEQ_PER_CLAIM: Final = 8
 """CSeq numbers that one claim may use: `cseq` to `cseq + 7`."""
 
@@ -183,18 +185,22 @@ def read_again(conn: sqlite3.Connection, taken: Claim) -> Claim:
 def seize(
     conn: sqlite3.Connection, n: int, now: float, *, in_flight_for: float = 180.0
 ) -> Claim | None:
-    """Claim this row, due or not, held or not, whether or not an earlier claim is under way."""
-    taken = peek(conn, n)
-    if taken is not None:
-        _take(conn, [n], now, in_flight_for, idle_becomes=InstanceState.IDLE)
-    return taken
+    """Claim this row, due or not, held or not, whether or not an earlier claim is under way.
+
+    None, and nothing taken, where there is no row or its account was refused for good.
+    """
+    row = conn.execute(f"{_ROW} WHERE s.n = ? AND s.state <> ?", (n, _UNAUTHORIZED)).fetchone()
+    if row is None or row["credential"] is None:
+        return None
+    _take(conn, [n], now, in_flight_for, idle_becomes=InstanceState.IDLE)
+    return _claim(row)
 
 
 _SETTLE: Final = f"""
     UPDATE schedule SET
       in_flight_until = {NEVER}, again = 0,
       next_attempt_at = CASE
-        WHEN again = 1 THEN max(?4, held_until)
+        WHEN again = 1 AND ?9 <= failures THEN max(?4, held_until)
         WHEN ?5 = {NEVER} THEN {NEVER}
         WHEN held_until > ?4 THEN held_until
         ELSE ?5 END,
@@ -229,7 +235,8 @@ def settle(conn: sqlite3.Connection, settlements: Sequence[Settlement], now: flo
     """Write back what came of claims.
 
     A settlement of a row that was erased or claimed again since changes nothing; one of a row that
-    was restarted only lets its new account begin.
+    was restarted only lets its new account begin. A row that was to be done again is due at once,
+    unless this attempt has failed: then it waits as any other.
     """
     counted: set[int] = set()
     restarted: list[int] = []

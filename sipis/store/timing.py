@@ -71,17 +71,19 @@ def flow_lost(
 ) -> int:
     """Bindings on a lost connection (None: on any) become due within `spread` seconds.
 
+    Not those whose last attempt failed: a registrar that closes the connection after each refusal
+    would get the next one at once.
     Returns how many were moved; fewer than `limit` means that none is left.
     """
     condition = "flow = ?1" if flow is not None else "flow > ?1"
     found = conn.execute(
-        f"SELECT n FROM schedule WHERE flow > {widen(0)} AND {condition} LIMIT ?2",
+        f"SELECT n, failures FROM schedule WHERE flow > {widen(0)} AND {condition} LIMIT ?2",
         (widen(flow or 0), limit),
-    )
-    ns = [row["n"] for row in found]
-    conn.executemany("UPDATE schedule SET flow = ? WHERE n = ?", [(widen(0), n) for n in ns])
-    _scatter(conn, ns, now, spread)
-    return len(ns)
+    ).fetchall()
+    numbers = [(widen(0), row["n"]) for row in found]
+    conn.executemany("UPDATE schedule SET flow = ? WHERE n = ?", numbers)
+    _scatter(conn, [row["n"] for row in found if row["failures"] == widen(0)], now, spread)
+    return len(found)
 
 
 def rebind(

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.clock import ManualClock
 from sipis.registrant.continuity import LastLife
 from sipis.sip.flow import Transport
-from tests.support.registrar import DOMAIN, Registrar, refresh, registrar_on, staged
+from sipis.sip.message import Request, Response
+from tests.support.registrar import DOMAIN, Registrar, refresh, registrar_on, staged, status
 
 
 async def test_a_quick_restart_at_the_same_address_sends_no_register(
@@ -97,6 +99,30 @@ async def test_bindings_of_a_lost_connection_are_made_again_over_a_new_one(
         await stage.until(lambda: len(registrar.requests) >= sent + len(phones), step=0.2)
         await stage.settle()
         assert len(registrar.bindings) == len(phones)
+
+
+@pytest.mark.parametrize("delay", [0.01, 0.2], ids=["before it is written down", "later"])
+async def test_a_connection_closed_after_an_error_does_not_bring_the_next_attempt_forward(
+    tmp_path: Path, clock: ManualClock, delay: float
+) -> None:
+    async with (
+        registrar_on(clock, Transport.TCP) as registrar,
+        staged(tmp_path, clock, registrar) as stage,
+    ):
+
+        def refuse_and_close(request: Request) -> Response | None:
+            for connection in registrar.endpoint._connections._table:
+                clock.call_at(clock.monotonic() + delay, connection.abort)
+            return status(403)(request)
+
+        n = await stage.add_phone()
+        await stage.registered(n)
+        registrar.script = [refuse_and_close] * 20
+        await refresh(stage, n)
+        sent = len(registrar.requests)
+        assert (await stage.row(n)).failures == 1
+        await clock.advance(20)
+        assert len(registrar.requests) == sent
 
 
 async def test_bindings_on_connections_are_made_again_after_a_restart(
