@@ -91,7 +91,8 @@ class Attempt:
     """The memory of one attempt.
 
     `offered` is the interval asked for; `plain` leaves optional headers out; `reused` says that the
-    last REGISTER carried an answer to a nonce of an earlier attempt.
+    last REGISTER carried nothing but answers to nonces that were used before; `answered` holds who
+    has had an answer to a fresh nonce in it.
     """
 
     offered: int
@@ -108,10 +109,10 @@ class Attempt:
         """The next step after a final response that is neither 2xx nor a challenge."""
         means = meaning(status)
         if means is Meaning.TOO_BRIEF and self._may_ask_longer(min_expires):
-            return Step.ASK_LONGER
+            return self._ask_again(Step.ASK_LONGER)
         if means is Meaning.MISFIT and not self.plain:
             self.plain = True
-            return Step.ASK_PLAINLY
+            return self._ask_again(Step.ASK_PLAINLY)
         if means is Meaning.TRY_ELSEWHERE and self.targets_left:
             return self._next_target()
         return Result(_ENDINGS[means], status, retry_after=retry_after)
@@ -119,7 +120,7 @@ class Attempt:
     def challenged_with(self, status: int, challenges: Sequence[DigestChallenge]) -> Step | Result:
         """The next step after a 401 or 407 with these challenges.
 
-        A challenge to a nonce of an earlier attempt is never a wrong password, stale or not: the
+        A challenge to a nonce that was used before is never a wrong password, stale or not: the
         registrar may have restarted or hand out each nonce once. After an answer to a fresh nonce
         a challenge of the same realm that is not stale is one (RFC 7616 3.5).
         """
@@ -132,7 +133,7 @@ class Attempt:
         self.rounds += 1
         if self.rounds > MOST_ROUNDS:
             return Result(Outcome.CHALLENGE_LOOP, status)
-        self.answered.update((one.proxy, one.realm) for one in challenges)
+        self.answered = {(one.proxy, one.realm) for one in challenges}
         return Step.ANSWER
 
     def unanswered(self, outcome: Outcome) -> Step | Result:
@@ -151,6 +152,11 @@ class Attempt:
         self.lengthened = True
         self.offered = longer
         return True
+
+    def _ask_again(self, step: Step) -> Step:
+        """The same answers go out once more."""
+        self.reused = self.reused or bool(self.answered)
+        return step
 
     def _next_target(self) -> Step:
         """A new address knows nothing of the challenges of the last one."""

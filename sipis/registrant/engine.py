@@ -22,7 +22,7 @@ from sipis.registrant.ledger import Ledger, Observer
 from sipis.registrant.order import Means
 from sipis.registrant.politeness import Politeness
 from sipis.registrant.sources import Sources, load_all
-from sipis.store import schedule
+from sipis.store import schedule, timing
 from sipis.store.schedule import Claim
 from sipis.transport.targets import share_of
 
@@ -109,13 +109,17 @@ class Registrant:
         """The app has the registration for a while: remove our binding with the living account.
 
         For the mode `alternate`, after the store holds the row. A failure costs nothing but a
-        second ring until the binding lapses.
+        second ring until the binding lapses. Where there is none, nothing is sent: an app that
+        comes and goes must not wear out a registrar that refuses it.
         """
-        self._exchanges.abort(n)
-        claim = await self._rooms.store.write(schedule.seize, n, self._rooms.clock.wall())
-        if claim is not None and claim.mode is Mode.ALTERNATE:
-            self._politeness.desk(claim.registrar).start(1)
-            self._supervisor.spawn("withdraw", self._exchanges.start(claim, leaving=True))
+        under_way = self._exchanges.abort(n)
+        await self._ledger.flush_for([n])
+        claim = await self._rooms.store.write(_seize_bound, n, self._rooms.clock.wall(), under_way)
+        if claim is None:
+            return
+        self._politeness.desk(claim.registrar).start(1)
+        if not self._supervisor.spawn("withdraw", self._exchanges.start(claim, leaving=True)):
+            self._claims.finish(claim.registrar)
 
     async def prepare_farewells(self, ns: Sequence[int]) -> list[Farewell]:
         """Call before keys are destroyed: stop all REGISTERs and write the last ones.
@@ -201,6 +205,22 @@ def _desks(settings: Settings) -> Politeness:
 def _means(rooms: Rooms, settings: Settings, entropy: Callable[[int], bytes]) -> Means:
     learns = settings.sip.learn_from_rport and not settings.sip.advertise
     return Means(rooms.endpoint, rooms.clock, entropy, settings.sip.user_agent, learns)
+
+
+def _seize_bound(
+    conn: sqlite3.Connection, n: int, now: float, under_way: Exchange | None
+) -> Claim | None:
+    """Claim a row that leaves its registration to its app now and then, if there is one to leave.
+
+    A claim that was given up lets its row go (a job of the store).
+    """
+    row = schedule.peek(conn, n)
+    if row is None:
+        return None
+    if row.mode is Mode.ALTERNATE and (under_way or (row.bound_until or 0.0) > now):
+        return schedule.seize(conn, n, now)
+    timing.interrupt(conn, n)
+    return None
 
 
 def _peek_all(conn: sqlite3.Connection, ns: Sequence[int]) -> list[Claim]:

@@ -47,7 +47,7 @@ class Exchange:
         means: Means,
         *,
         finished: "Callable[[Exchange, Result], None]",
-        lost_way: "Callable[[Exchange, Outcome], None]",
+        lost_way: "Callable[[Exchange, Result], None]",
     ) -> None:
         self.order = order
         self.way = order.ways.pop(0)
@@ -84,7 +84,7 @@ class Exchange:
 
     def unreachable(self) -> None:
         """No flow could be had to the current way."""
-        self._do(self._attempt.unanswered(Outcome.UNREACHABLE), Outcome.UNREACHABLE)
+        self._do_without_answer(Outcome.UNREACHABLE)
 
     def abort(self) -> None:
         """Forget it all; no result is told."""
@@ -131,12 +131,15 @@ class Exchange:
             self._hear_final(event.response)
             return
         timed_out = isinstance(event, RequestTimedOut)
-        outcome = Outcome.TIMEOUT if timed_out else Outcome.UNREACHABLE
-        self._do(self._attempt.unanswered(outcome), outcome)
+        self._do_without_answer(Outcome.TIMEOUT if timed_out else Outcome.UNREACHABLE)
+
+    def _do_without_answer(self, outcome: Outcome) -> None:
+        self._do(self._attempt.unanswered(outcome), Result(outcome))
 
     def _hear_final(self, response: Response) -> None:
+        refused = Result(Outcome.OVERLOADED, response.status, retry_after=_retry_after(response))
         try:
-            self._do(self._step_after(response), Outcome.OVERLOADED)
+            self._do(self._step_after(response), refused)
         except ProtocolError:  # their nonsense, or a text of the account that no header can hold
             self._end(Result(Outcome.MISFIT, response.status))
 
@@ -205,7 +208,8 @@ class Exchange:
         self._answers[nonce.proxy] = again
         return again
 
-    def _do(self, step: Step | Result, why: Outcome) -> None:
+    def _do(self, step: Step | Result, why: Result) -> None:
+        """Take the step; `why` is what the address is blamed for if it is left for the next."""
         if isinstance(step, Result):
             self._end(step)
         elif step is Step.NEXT_TARGET:
@@ -284,7 +288,7 @@ class Exchange:
     def _lose_patience(self) -> None:
         if not self.done:
             self._means.endpoint.abandon(self._transaction)
-            self._do(self._attempt.unanswered(Outcome.TIMEOUT), Outcome.TIMEOUT)
+            self._do_without_answer(Outcome.TIMEOUT)
 
     def _end(self, result: Result) -> None:
         self.done = True

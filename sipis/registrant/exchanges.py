@@ -59,7 +59,7 @@ class Exchanges:
         self._jitter = jitter
         self._finish = finish
         self._unopenable = unopenable
-        self._starting: set[int] = set()
+        self._starting: dict[int, Claim] = {}
         self._under_way: dict[int, Exchange] = {}
         self._gone: dict[int, None] = {}
 
@@ -71,12 +71,12 @@ class Exchanges:
 
         The claim's desk has counted it as started; this and what follows from it count it finished.
         """
-        self._starting.add(claim.n)
+        self._starting[claim.n] = claim
         order = await self._order(claim)
-        if claim.n not in self._starting:
+        if self._starting.get(claim.n) is not claim:  # aborted; perhaps another one has begun since
             self._count_finished(claim)
             return
-        self._starting.discard(claim.n)
+        del self._starting[claim.n]
         if order is None:
             self._drop(claim)
             return
@@ -101,7 +101,7 @@ class Exchanges:
 
     def fail(self, claim: Claim) -> None:
         """End the attempt of a claim that could not be started because of a bug of ours."""
-        self._starting.discard(claim.n)
+        self._starting.pop(claim.n, None)
         exchange = self._under_way.pop(claim.n, None)
         if exchange is not None:
             exchange.abort()
@@ -110,7 +110,7 @@ class Exchanges:
 
     def abort(self, n: int) -> Exchange | None:
         """Forget the attempt of an instance; returns it if a REGISTER may have left."""
-        self._starting.discard(n)
+        self._starting.pop(n, None)
         exchange = self._under_way.pop(n, None)
         if exchange is None:
             return None
@@ -165,14 +165,14 @@ class Exchanges:
         if not exchange.done:
             exchange.start(flow)
 
-    def _lost_way(self, exchange: Exchange, why: Outcome) -> None:
+    def _lost_way(self, exchange: Exchange, why: Result) -> None:
         """An address failed and there is another: blame the first, turn to the second."""
-        self._judge(self._leave(exchange), exchange.order, Result(why))
+        self._judge(self._leave(exchange), exchange.order, why)
         way = exchange.take_next_way()
         way.gate.enter(doubtful=exchange.order.doubtful)
         if not self._supervisor.spawn("next way", self._set_out(exchange)):
             exchange.abort()
-            self._finished(exchange, Result(why))
+            self._finished(exchange, why)
 
     def _finished(self, exchange: Exchange, result: Result) -> None:
         claim = exchange.order.claim

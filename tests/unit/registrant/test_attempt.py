@@ -57,6 +57,24 @@ def test_after_a_refused_old_nonce_a_refused_fresh_one_is_a_wrong_password() -> 
     assert ended(attempt.challenged_with(401, [challenge("b")])) is Outcome.WRONG_PASSWORD
 
 
+@pytest.mark.parametrize("refusal", [423, 420])
+def test_an_answer_sent_again_after_a_refusal_is_one_to_an_old_nonce(refusal: int) -> None:
+    attempt = Attempt(60)
+    attempt.challenged_with(401, [challenge("a")])
+    attempt.refused_with(refusal, min_expires=3600)
+    assert attempt.challenged_with(401, [challenge("b")]) is Step.ANSWER
+    assert ended(attempt.challenged_with(401, [challenge("c")])) is Outcome.WRONG_PASSWORD
+
+
+def test_what_a_proxy_let_through_once_is_an_old_nonce_to_it() -> None:
+    attempt = Attempt(3600)
+    attempt.challenged_with(407, [challenge("a", proxy=True)])
+    attempt.challenged_with(401, [challenge("b")])
+    assert attempt.challenged_with(407, [challenge("c", proxy=True)]) is Step.ANSWER
+    again = attempt.challenged_with(407, [challenge("d", proxy=True)])
+    assert ended(again) is Outcome.WRONG_PASSWORD
+
+
 def test_proxy_and_registrar_may_each_challenge_once() -> None:
     attempt = Attempt(3600)
     assert attempt.challenged_with(407, [challenge(proxy=True)]) is Step.ANSWER

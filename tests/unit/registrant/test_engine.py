@@ -1,5 +1,7 @@
 """The registrant against a registrar on loopback: what it sends, stores and tells."""
 
+import asyncio
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,10 @@ from sipis.secret import Secret
 from sipis.sip.digest import Algorithm, new_challenge
 from sipis.sip.flow import Transport
 from sipis.sip.message import Request, Response, response_to
+from sipis.sip.uri import SipUri
 from sipis.store import instances, lookup, schedule, timing
 from sipis.store.instances import Replacement
+from sipis.transport.targets import Target
 from sipis.vault import Ha1, Ha1Credential
 from tests.support.registrar import (
     DOMAIN,
@@ -28,6 +32,21 @@ from tests.support.registrar import (
 )
 
 HOUR = 3600.0
+
+
+@dataclass
+class SlowNames:
+    """A resolver whose answers wait for the test's word."""
+
+    targets: list[Target]
+    found: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
+
+    async def resolve(self, uri: SipUri) -> list[Target]:
+        self.waiting += 1
+        await self.found.wait()
+        self.waiting -= 1
+        return list(self.targets)
 
 
 async def test_a_new_phone_is_registered_with_one_answered_challenge(stage: Stage) -> None:
@@ -191,6 +210,27 @@ async def test_retry_after_of_a_503_silences_the_whole_host(stage: Stage) -> Non
     await stage.clock.advance(119)
     assert len(stage.registrar.requests) == 1
     await stage.until(lambda: len(stage.registrar.bindings) == 2, step=1)
+
+
+async def test_a_423_where_nonces_work_once_is_no_wrong_password(stage: Stage) -> None:
+    challenge, brief = stage.registrar.challenge, status(423, Min_Expires="7200")
+    stage.registrar.script = [challenge, brief, challenge]
+    n = await stage.add_phone()
+    row = await stage.registered(n)
+    assert row.refusals == 0
+    assert len(stage.registrar.answered()) == 3
+
+
+async def test_retry_after_of_a_503_silences_a_host_that_has_an_alternative(
+    stage: Stage, clock: ManualClock
+) -> None:
+    stage.registrar.script = [status(503, Retry_After="120")]
+    async with registrar_on(clock, host="127.0.0.2") as second:
+        stage.resolver.targets.append(second.target)
+        for number in (1, 2):
+            await stage.registered(await stage.add_phone())
+            assert len(second.bindings) == number
+        assert len(stage.registrar.requests) == 1
 
 
 async def test_a_redirection_is_not_followed(stage: Stage) -> None:
@@ -385,6 +425,50 @@ async def test_an_alternate_phone_in_the_foreground_is_withdrawn_and_comes_back(
     await stage.clock.advance(800)
     assert not stage.registrar.bindings
     await stage.until(lambda: len(stage.registrar.bindings) == 1, step=10)
+
+
+async def test_a_phone_that_was_refused_for_good_is_not_withdrawn(stage: Stage) -> None:
+    n = await stage.add_phone(password="wrong", mode=Mode.ALTERNATE)
+    await stage.until_told(n, InstanceState.UNAUTHORIZED)
+    sent = len(stage.registrar.requests)
+    await stage.store.write(timing.hold, n, stage.clock.wall() + 900)
+    await stage.registrant.withdraw(n)
+    await stage.clock.advance(1000)
+    assert len(stage.registrar.requests) == sent
+    assert (await stage.row(n)).state is InstanceState.UNAUTHORIZED
+
+
+async def test_a_phone_without_a_binding_is_not_withdrawn_and_comes_back(stage: Stage) -> None:
+    stage.registrar.script = [stage.registrar.challenge, status(403)]
+    n = await stage.add_phone(mode=Mode.ALTERNATE)
+    await stage.until_told(n, InstanceState.ERROR)
+    sent = len(stage.registrar.requests)
+    await stage.store.write(timing.hold, n, stage.clock.wall() + 900)
+    await stage.registrant.withdraw(n)
+    await stage.clock.advance(890)
+    assert len(stage.registrar.requests) == sent
+    await stage.until(lambda: len(stage.registrar.bindings) == 1, step=1)
+
+
+async def test_a_phone_withdrawn_while_its_registrar_is_looked_up_is_not_registered(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    names = SlowNames([registrar.target])
+    async with staged(tmp_path, clock, registrar, names=names) as stage:
+        names.found.set()
+        n = await stage.add_phone(mode=Mode.ALTERNATE)
+        await stage.registered(n)
+        await clock.advance(10)
+        names.found.clear()
+        await stage.store.write(timing.make_due, [n], clock.wall())
+        stage.registrant.wake(n)
+        await stage.until(lambda: names.waiting == 1)
+        await stage.store.write(timing.hold, n, clock.wall() + 900)
+        await stage.registrant.withdraw(n)
+        await stage.until(lambda: names.waiting == 2)
+        names.found.set()
+        await stage.until_told(n, InstanceState.IDLE)
+        assert not registrar.bindings
 
 
 async def test_a_new_address_removes_the_old_contact_in_the_same_register(
