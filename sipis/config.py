@@ -144,6 +144,7 @@ class ProviderSettings(_Section):
     extra_sources: tuple[str, ...] = ()
     inbound: Literal["set", "token"] = "set"
     udp_source: str = "shared"
+    large_over_tcp: bool = True
     flows: str = "shared"
     min_expires: int | None = None
     ring: Ring | None = None

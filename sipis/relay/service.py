@@ -94,9 +94,13 @@ class Relay:
         return self._admission.trusts(flow)
 
     def connectable(self, flow: Flow) -> bool:
-        """Whether a connection to the peer of a UDP flow may succeed: to an app behind NAT none."""
+        """Whether a connection to the peer of a UDP flow may succeed.
+
+        To an app behind NAT none does, nor to a provider whose settings say so.
+        """
         if flow.door is Door.PROVIDER:
-            return True
+            registrars = self._around.sources.registrars_of(flow.remote[0])
+            return all(self._around.settings.provider(it).large_over_tcp for it in registrars)
         return any(binding.is_direct for binding in self._bindings.on_flow(flow))
 
     def flow_closed(self, flow: Flow) -> None:

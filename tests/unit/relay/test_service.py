@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +10,8 @@ from sipis.model import CallState, PushEvent
 from sipis.sip.flow import Door, Transport
 from sipis.sip.limits import LARGEST_REQUEST
 from sipis.transport.targets import Target
-from tests.support.relay import House, turns
+from tests.support.relay import House, a_house, turns
+from tests.support.sip_peers import REGISTRAR
 
 
 async def ringing(house: House) -> tuple[int, str, object]:
@@ -131,6 +133,17 @@ async def test_only_an_app_without_nat_may_be_connected_to(
     flow = await house.endpoint.flow_to(target, door=Door.APP)
     assert house.relay.connectable(flow) is direct
     assert house.relay.connectable(replace(flow, door=Door.PROVIDER))
+
+
+@pytest.mark.parametrize("over_tcp", [True, False])
+async def test_a_provider_without_sip_over_tcp_is_connected_to_as_its_settings_say(
+    tmp_path: Path, over_tcp: bool
+) -> None:
+    async with a_house(tmp_path, providers={REGISTRAR: {"large_over_tcp": over_tcp}}) as house:
+        known = await house.endpoint.flow_to(Target(Transport.UDP, "127.0.0.1", 5060))
+        other = await house.endpoint.flow_to(Target(Transport.UDP, "127.0.0.2", 5060))
+        assert house.relay.connectable(known) is over_tcp
+        assert house.relay.connectable(other)
 
 
 async def test_a_large_call_reaches_an_app_that_has_no_tcp(house: House) -> None:
