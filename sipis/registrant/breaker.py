@@ -69,8 +69,13 @@ class Breaker:
     _streak: set[int] = field(default_factory=set)
 
     def admits(self, now: float) -> bool:
-        """Whether an attempt may start; while open that attempt is the canary."""
-        return self.phase is Phase.CLOSED or (self.phase is Phase.OPEN and now >= self.until)
+        """Whether an attempt may start; while open that attempt is the canary.
+
+        A pause that ends later than any may was begun before the clock was set back: it is over.
+        """
+        if self.phase is not Phase.OPEN:
+            return self.phase is Phase.CLOSED
+        return not now < self.until <= now + LONGEST_PAUSE
 
     def start(self) -> None:
         """An admitted attempt begins."""
@@ -99,7 +104,8 @@ class Breaker:
 
     def pause(self, seconds: float, now: float) -> None:
         """The address asked to be left alone (503 with Retry-After)."""
-        self._open(Signal.TRIP, max(self.until, now + min(seconds, LONGEST_PAUSE)))
+        longest = now + LONGEST_PAUSE
+        self._open(Signal.TRIP, min(longest, max(self.until, now + seconds)))
 
     def restore(self, until: float, trips: int) -> None:
         """Take up where an earlier process was: open with trips, else closed."""
@@ -166,5 +172,5 @@ class RefusalBudget:
         self.refused_at.append(now)
 
     def _forget(self, now: float) -> None:
-        while self.refused_at and self.refused_at[0] <= now - HOUR:
+        while self.refused_at and abs(now - self.refused_at[0]) >= HOUR:
             self.refused_at.popleft()

@@ -16,6 +16,9 @@ from sipis.store.columns import LONG_AGO, NEVER, STATES, to_ms, widen
 _UNAUTHORIZED: Final = STATES.code(InstanceState.UNAUTHORIZED)
 _STOPPED: Final = f"state = {_UNAUTHORIZED}"
 
+FARTHEST: Final = 3600.0
+"""Seconds that exceed every lease and every back-off of ours."""
+
 _SCATTER: Final = 10_007
 """Neighbouring numbers land far apart in a spread: a prime that their multiples never hit."""
 
@@ -91,11 +94,13 @@ def rebind(
 ) -> int | None:
     """Make the live bindings with numbers above `after` due within `spread` seconds, in batches.
 
-    For a start at another address, or after a pause in which NAT bindings closed. Returns the last
+    For a start at another address, after a pause in which NAT bindings closed, and after the clock
+    was set back: then no lease and no back-off may end later than it would have. Returns the last
     number that was looked at, None at the end.
     """
     found = conn.execute("SELECT n FROM schedule WHERE n > ? ORDER BY n LIMIT ?", (after, limit))
     ns = [row["n"] for row in found]
+    _bring_near(conn, ns, now)
     _scatter(conn, ns, now, spread)
     return ns[-1] if ns else None
 
@@ -113,6 +118,21 @@ def redo_interrupted(conn: sqlite3.Connection, now: float) -> int:
     )
     _note_due(conn, ns)
     return len(ns)
+
+
+def _bring_near(conn: sqlite3.Connection, ns: Sequence[int], now: float) -> None:
+    """Let nothing that has an end wait for longer than FARTHEST."""
+    conn.executemany(
+        f"""
+        UPDATE schedule SET
+          held_until = CASE held_until WHEN {NEVER} THEN {NEVER} ELSE min(held_until, ?2) END,
+          next_attempt_at = CASE
+            WHEN next_attempt_at = {NEVER} OR {IN_FLIGHT} THEN next_attempt_at
+            ELSE min(next_attempt_at, ?2) END
+        WHERE n = ?1
+        """,
+        [(n, to_ms(now + FARTHEST)) for n in ns],
+    )
 
 
 def _scatter(conn: sqlite3.Connection, ns: Sequence[int], now: float, spread: float) -> None:

@@ -88,6 +88,15 @@ def test_no_retry_after_silences_an_address_for_more_than_an_hour() -> None:
     assert breaker.admits(HOUR)
 
 
+def test_a_clock_set_back_prolongs_no_pause() -> None:
+    breaker = tripped(86_400.0)
+    assert not breaker.admits(86_401.0)
+    assert breaker.admits(0.0)
+    breaker.pause(120, now=0.0)
+    assert not breaker.admits(119.0)
+    assert breaker.admits(HOUR)
+
+
 @given(st.lists(st.sampled_from(["start", "good", "bad", "undecided", "pause"]), max_size=60))
 def test_whatever_happens_the_breaker_can_be_used_again(events: list[str]) -> None:
     breaker = Breaker()
@@ -117,6 +126,13 @@ def test_the_budget_of_refusals_is_that_of_any_hour() -> None:
     assert not budget.has_room(3599.0)
     assert budget.free_in(3000.0) == 600.0
     assert budget.has_room(3600.0)
+
+
+def test_a_clock_set_back_leaves_no_refusal_for_longer_than_before() -> None:
+    budget = RefusalBudget(1)
+    budget.refused(86_400.0)
+    assert not budget.has_room(86_401.0)
+    assert budget.has_room(0.0)
 
 
 def test_a_crowd_of_doubtful_accounts_reserves_before_it_tries() -> None:

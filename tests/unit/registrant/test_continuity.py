@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sipis.clock import ManualClock
+from sipis.model import InstanceState, Mode
 from sipis.registrant.continuity import LastLife
 from sipis.sip.flow import Transport
 from sipis.sip.message import Request, Response
+from sipis.store import timing
 from tests.support.registrar import DOMAIN, Registrar, refresh, registrar_on, staged, status
 
 
@@ -165,6 +167,32 @@ async def test_a_clock_set_back_does_not_let_bindings_lapse(
         row = await stage.row(n)
         assert row.next_attempt_at is not None
         assert row.next_attempt_at < clock.wall() + 3600
+
+
+async def test_a_clock_set_back_prolongs_no_back_off(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    registrar.script = [status(480)]
+    async with staged(tmp_path, clock, registrar) as stage:
+        n = await stage.add_phone()
+        await stage.until_told(n, InstanceState.ERROR)
+        clock.jump(-86_400)
+        await clock.advance(3700)
+        assert len(registrar.bindings) == 1
+
+
+async def test_a_clock_set_back_prolongs_no_lease_of_an_app(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        n = await stage.add_phone(mode=Mode.ALTERNATE)
+        await stage.registered(n)
+        await stage.store.write(timing.hold, n, clock.wall() + 900)
+        await stage.registrant.withdraw(n)
+        await stage.until_told(n, InstanceState.IDLE)
+        clock.jump(-86_400)
+        await clock.advance(3700)
+        assert len(registrar.bindings) == 1
 
 
 @given(st.text(max_size=60))
