@@ -30,6 +30,7 @@ from sipis.app.upkeep import Charges, Upkeep
 from sipis.clock import Clock, SystemClock
 from sipis.config import Settings
 from sipis.errors import ConfigError
+from sipis.lifecycle.calendar import Calendar, CalendarClock
 from sipis.lifecycle.canary import Canary, Grounds
 from sipis.lifecycle.service import Lifecycle
 from sipis.observe.health import Health
@@ -108,6 +109,7 @@ class Server:
         self._app_keys = AppKeys(self._settings.apps)
         self._admin_token = self._read_admin_token()
         self._join(ground)
+        await self._lifecycle.resume_calendar()
         await self._notary.open()
         await self._notary.epoch_found(ground.vault.generation)
         if overridden(self._settings):
@@ -123,11 +125,13 @@ class Server:
     def _join(self, ground: Ground) -> None:
         """Make the upper rooms and introduce them to each other."""
         settings, clock, store = self._settings, self._clock, ground.store
-        self._notary = open_notary(ground, self.health, clock, self._entropy)
+        calendar = Calendar(clock)
+        self._dated = CalendarClock(clock, calendar)
+        self._notary = open_notary(ground, self.health, self._dated, self._entropy)
         self._lifecycle = Lifecycle(
             store=store, vault=ground.vault, clock=clock, settings=settings,
             policy=ground.policy, metrics=ground.metrics, entropy=self._entropy,
-            notary=self._notary, key_events=self._notary,
+            notary=self._notary, key_events=self._notary, calendar=calendar,
         )  # fmt: skip
         self._roller = Roller(
             ground.vault, settings.keys, clock=clock, metrics=ground.metrics, events=self._notary
@@ -168,7 +172,7 @@ class Server:
     async def _run_rooms(self, ground: Ground) -> None:
         """Start every room's own work; on the way out each is asked to stop before it is left."""
         group = await self._open.enter_async_context(asyncio.TaskGroup())
-        upkeep = Upkeep(self._charges(ground), self._clock)
+        upkeep = Upkeep(self._charges(ground), self._dated)
         group.create_task(ground.endpoint.run())
         tasks = [
             group.create_task(room)
@@ -196,7 +200,7 @@ class Server:
     async def _listen(self, ground: Ground) -> None:
         settings, metrics = self._settings, ground.metrics
         instances = InstanceHandlers(
-            self._lifecycle, self._app_keys, lambda: settings.apps, self._clock, self._relay_uris
+            self._lifecycle, self._app_keys, lambda: settings.apps, self._dated, self._relay_uris
         )
         inbox = InboxHandlers(self._lifecycle, self._relay)
         evidence = EvidenceHandlers(self._notary, ground.store)
@@ -204,9 +208,9 @@ class Server:
         self._api = HttpListener(
             public_app(settings.api, handlers, self._clock, metrics), settings.api, "api"
         )
-        operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._clock)
+        operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._dated)
         canary = CanaryHandlers(self._canary, wipes=wipes_freed())
-        auditor = AuditorHandlers(self._notary, checkpoints_of(settings), ground.store, self._clock)
+        auditor = AuditorHandlers(self._notary, checkpoints_of(settings), ground.store, self._dated)
         routes = operators.routes() + auditor.routes() + canary.routes()
         self._admin = HttpListener(
             admin_app(routes, self._admin_token, self._clock, metrics), settings.admin, "admin"

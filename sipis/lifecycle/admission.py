@@ -100,7 +100,7 @@ class Admission:
         )
         new = self._row(order, where, papers, sealed, key)
         try:
-            row = await self._means.store.write(_insert, new, held)
+            row = await self._means.store.write(_insert, new, self._means.clock.wall(), held)
         except SipisError:
             await self._means.vault.destroy([Holder(papers.id, order.app, sealed.slot)])
             raise
@@ -198,10 +198,11 @@ class Admission:
             await self._destruction.destroy(before, DeletionReason.REPLACED)
 
 
-def _insert(conn: sqlite3.Connection, new: NewInstance, held: bool) -> InstanceRow:
+def _insert(conn: sqlite3.Connection, new: NewInstance, due: float, held: bool) -> InstanceRow:
     n = instances.insert(conn, new)
     if held:
         timing.hold(conn, n, math.inf)
+    timing.make_due(conn, [n], due)
     chronicle.append(conn, [leaf.created(new.commitment, new.created_at, new.expires_at)])
     row = lookup.by_n(conn, n, new.created_at)
     assert row is not None

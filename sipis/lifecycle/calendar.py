@@ -6,9 +6,10 @@ there, so that a wrong minute at boot does not end every life.
 Refuses to trust itself over a restart: the mark is noted in the store and handed in again.
 """
 
+from collections.abc import Callable
 from typing import Final
 
-from sipis.clock import Clock
+from sipis.clock import Alarm, Clock
 
 JUMP: Final = 60.0
 """The wall clock is ahead by more than this: it was set."""
@@ -55,3 +56,27 @@ class Calendar:
             return False
         self._ahead_since = None
         return True
+
+
+class CalendarClock:
+    """A clock that tells the calendar's time as its wall time: for what is written beside lives."""
+
+    def __init__(self, clock: Clock, calendar: Calendar) -> None:
+        self._clock = clock
+        self._calendar = calendar
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return self._clock.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        """Return after that many monotonic seconds."""
+        await self._clock.sleep(seconds)
+
+    def wall(self) -> float:
+        """Unix seconds of the calendar."""
+        return self._calendar.now()
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Alarm:
+        """Run the callback in the event loop when monotonic() reaches `when`."""
+        return self._clock.call_at(when, callback)

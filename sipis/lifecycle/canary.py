@@ -173,7 +173,7 @@ class Canary:
         since, marker = grounds.clock.wall(), grounds.entropy(16).hex()
         enabled = await self.plant(marker)
         wanted = Wanted.of(marker.encode(), grounds.entropy)
-        sealed = await grounds.store.read(lookup.sealed, enabled.row.n, since)
+        sealed = await grounds.store.read(lookup.sealed, enabled.row.n, enabled.row.created_at)
         if sealed is None:
             raise FieldError("ttl", "is over before the canary was used")
         self._use(sealed)

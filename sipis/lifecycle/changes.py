@@ -1,5 +1,7 @@
 """Changes to a living instance: account, targets, lifetime, mode, and who has the registration.
 
+What the registrant does at some time is told in the time of the wall clock, which it goes by: the
+calendar may be ahead of it.
 Refuses to prolong beyond the cap, and to leave half of a change: what belongs together is one job.
 """
 
@@ -76,7 +78,8 @@ class Changes:
         if row.mode is Mode.CONTINUOUS:
             return await self._means.store.read(lookup.by_n, row.n, now)
         most = self._means.settings.policy.foreground_lease
-        until = math.inf if row.mode is Mode.TAKEOVER else now + min(lease or most, most)
+        soon = self._means.clock.wall() + min(lease or most, most)
+        until = math.inf if row.mode is Mode.TAKEOVER else soon
         held = await self._means.store.write(_hold, row.n, until, now)
         if row.mode is Mode.TAKEOVER:
             self._means.registrations.abort(row.n)
@@ -87,7 +90,8 @@ class Changes:
 
     async def background(self, row: InstanceRow) -> InstanceRow | None:
         """Take the registration back: it is due now."""
-        released = await self._means.store.write(_release, row.n, self._means.calendar.now())
+        now, due = self._means.calendar.now(), self._means.clock.wall()
+        released = await self._means.store.write(_release, row.n, now, due)
         self._means.registrations.wake(row.n)
         return released
 
@@ -164,7 +168,8 @@ class Changes:
         ttl = None
         if change.ttl is not None:
             ttl = intake.granted_ttl(change.ttl, self._means.settings.policy)
-        changed = await self._means.store.write(_apply, row, change, ttl, now)
+        due = self._means.clock.wall()
+        changed = await self._means.store.write(_apply, row, change, ttl, now=now, due=due)
         if change.mode is not None:
             self._means.registrations.wake(row.n)
         return changed
@@ -176,13 +181,19 @@ def _stays(row: InstanceRow, where: Whereabouts) -> bool:
 
 
 def _apply(
-    conn: sqlite3.Connection, row: InstanceRow, change: _Settings, ttl: float | None, now: float
+    conn: sqlite3.Connection,
+    row: InstanceRow,
+    change: _Settings,
+    ttl: float | None,
+    *,
+    now: float,
+    due: float,
 ) -> InstanceRow | None:
     if ttl is not None and instances.extend(conn, row.n, now + ttl, ttl, now):
         chronicle.append(conn, [leaf.refreshed(row.commitment, now, now + ttl)])
     if change.mode is not None and change.mode is not row.mode:
         instances.set_mode(conn, row.n, change.mode)
-        timing.release(conn, row.n, now)
+        timing.release(conn, row.n, due)
     if change.preview is not None:
         instances.set_preview(conn, row.n, preview=change.preview)
     if change.same_targets is not None:
@@ -195,6 +206,6 @@ def _hold(conn: sqlite3.Connection, n: int, until: float, now: float) -> Instanc
     return lookup.by_n(conn, n, now)
 
 
-def _release(conn: sqlite3.Connection, n: int, now: float) -> InstanceRow | None:
-    timing.release(conn, n, now)
+def _release(conn: sqlite3.Connection, n: int, now: float, due: float) -> InstanceRow | None:
+    timing.release(conn, n, due)
     return lookup.by_n(conn, n, now)

@@ -91,11 +91,12 @@ class Reaper:
 
     async def _end_unregistered(self) -> None:
         """Accounts that no registrar accepted, or whose credentials are refused, for too long."""
-        before = self._means.calendar.now() - self._means.settings.policy.never_registered
-        store = self._means.store
+        store, patience = self._means.store, self._means.settings.policy.never_registered
+        before = self._means.calendar.now() - patience
+        refused = min(before, self._means.clock.wall() - patience)  # noted by the wall clock
         never: list[Doomed] = [
             *await store.read(lookup.never_registered, before, SLOW_BATCH),
-            *await store.read(lookup.stuck_in, InstanceState.UNAUTHORIZED, before, SLOW_BATCH),
+            *await store.read(lookup.stuck_in, InstanceState.UNAUTHORIZED, refused, SLOW_BATCH),
         ]
         doomed = list({one.n: one for one in never}.values())
         if doomed:

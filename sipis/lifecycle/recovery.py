@@ -35,11 +35,15 @@ class Recovery:
         self._destruction = destruction
         self._reaper = reaper
 
-    async def at_start(self) -> None:
-        """Before listeners open: no credential lives on whose time was over or that was owed."""
+    async def resume_calendar(self) -> None:
+        """It is not earlier than an earlier process saw."""
         mark = await self._means.store.read(notes.get, MARK)
         if mark is not None:
             self._means.calendar.never_before(float(mark))
+
+    async def at_start(self) -> None:
+        """Before listeners open: no credential lives on whose time was over or that was owed."""
+        await self.resume_calendar()
         if self._means.vault.began_empty:
             await self._tell_of_lost_slots()
         await self._destroy_owed()

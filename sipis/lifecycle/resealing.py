@@ -13,7 +13,7 @@ from sipis.audit.leaf import Leaf
 from sipis.errors import KeyGone, SealBroken, SipisError
 from sipis.lifecycle.means import Holder, Means
 from sipis.model import Account, DeletionReason
-from sipis.store import instances, lookup, slots
+from sipis.store import instances, lookup, slots, timing
 from sipis.store.instances import Replacement
 from sipis.store.lookup import InstanceRow, Sealed
 from sipis.store.slots import OwedSlot
@@ -73,7 +73,10 @@ class Resealing:
         now = self._means.calendar.now()
         try:
             epoch = self._means.vault.generation
-            row = await self._means.store.write(_replace, old.n, replacement, now, epoch)
+            due = self._means.clock.wall()
+            row = await self._means.store.write(
+                _replace, old.n, replacement, now=now, due=due, epoch=epoch
+            )
         except SipisError:
             await self._means.vault.destroy([Holder(old.id, old.app, new.slot)])
             raise
@@ -90,11 +93,13 @@ def keeping(sealed: SealedInstance) -> Replacement:
 
 
 def _replace(
-    conn: sqlite3.Connection, n: int, new: Replacement, now: float, epoch: int
+    conn: sqlite3.Connection, n: int, new: Replacement, *, now: float, due: float, epoch: int
 ) -> InstanceRow | None:
     before = lookup.by_n(conn, n, now)
     if before is None or not instances.replace(conn, n, new, now):
         return None
+    if new.binding is not None:
+        timing.make_due(conn, [n], due)
     if new.commitment is not None:
         chronicle.append(conn, _renamed(before, new.commitment, now, epoch))
     return lookup.by_n(conn, n, now)

@@ -90,11 +90,12 @@ class Lifecycle:
         node: str = "",
         notary: Notary | None = None,
         key_events: KeyEvents | None = None,
+        calendar: Calendar | None = None,
     ) -> None:
         jobs = Supervisor("lifecycle", clock, on_crash=metrics.crashed)
         means = Means(
-            store, vault, clock, Calendar(clock), settings, policy, metrics, jobs, entropy, node,
-            key_events or Unrecorded(),
+            store, vault, clock, calendar or Calendar(clock), settings, policy, metrics, jobs,
+            entropy, node, key_events or Unrecorded(),
         )  # fmt: skip
         self._notary = notary or NoNotary()
         self._means = means
@@ -120,6 +121,10 @@ class Lifecycle:
     def on_ended(self) -> list[Callable[[int], None]]:
         """Who is told the number of an instance as soon as its keys are gone."""
         return self._means.on_ended
+
+    async def resume_calendar(self) -> None:
+        """Before anything is told with its time: it is not earlier than an earlier process saw."""
+        await self._recovery.resume_calendar()
 
     async def recover(self) -> None:
         """Before listeners open and anything is sent: end what expired while we were away."""
