@@ -7,7 +7,8 @@
     │   ├── LocalProtocolError     our fault: we tried to do what the protocol forbids
     │   └── RemoteProtocolError    the peer's fault; carries the status that it is owed
     ├── TransportError         no flow, no address, connection lost
-    │   └── RefusedAddress         the address lies in a network that we never talk to
+    │   ├── RefusedAddress         the address lies in a network that we never talk to
+    │   └── UntrustedPeer          the server cannot prove that it is who was asked for
     ├── VaultError
     │   ├── KeeperLocked           the key-encryption key is missing or wrong
     │   ├── KeyGone                the data key of an instance was destroyed
@@ -72,6 +73,10 @@ class RefusedAddress(TransportError):
     def __init__(self, problem: str, field: str = "") -> None:
         super().__init__(problem)
         self.field = field
+
+
+class UntrustedPeer(TransportError):
+    """The certificate of a server is missing, not trusted, or another's."""
 
 
 class VaultError(SipisError):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from sipis.clock import Alarm
-from sipis.errors import ProtocolError, RemoteProtocolError
+from sipis.errors import ProtocolError, RemoteProtocolError, TransportError, UntrustedPeer
 from sipis.registrant import bindings
 from sipis.registrant.attempt import Attempt, Meaning, Step, meaning
 from sipis.registrant.bindings import METHOD, Ask
@@ -82,9 +82,10 @@ class Exchange:
                 self._nonce, self._attempt.reused = ahead.nonce, True
         self._send()
 
-    def unreachable(self) -> None:
+    def unreachable(self, why: TransportError) -> None:
         """No flow could be had to the current way."""
-        self._do_without_answer(Outcome.UNREACHABLE)
+        untrusted = isinstance(why, UntrustedPeer)
+        self._do_without_answer(Outcome.UNTRUSTED if untrusted else Outcome.UNREACHABLE)
 
     def abort(self) -> None:
         """Forget it all; no result is told."""

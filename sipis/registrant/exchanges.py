@@ -158,9 +158,9 @@ class Exchanges:
     async def _set_out(self, exchange: Exchange) -> None:
         try:
             flow = await self._opening.flow_to(exchange.way.target, exchange.order.claim)
-        except TransportError:
+        except TransportError as failure:
             if not exchange.done:
-                exchange.unreachable()
+                exchange.unreachable(failure)
             return
         if not exchange.done:
             exchange.start(flow)

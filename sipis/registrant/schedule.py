@@ -37,6 +37,7 @@ class Outcome(StrEnum):
     OVERLOADED = "provider_error"
     TIMEOUT = "timeout"
     UNREACHABLE = "unreachable"
+    UNTRUSTED = "untrusted"
     REDIRECTED = "redirected"
     MISFIT = "not_understood"
     TOO_BRIEF = "interval_too_brief"
@@ -107,6 +108,7 @@ RULES: Final[dict[Outcome, Rule]] = {
     Outcome.OVERLOADED: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
     Outcome.TIMEOUT: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
     Outcome.UNREACHABLE: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
+    Outcome.UNTRUSTED: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
     Outcome.REDIRECTED: Rule(_ERROR, PERSISTENT),
     Outcome.MISFIT: Rule(_ERROR, PERSISTENT),
     Outcome.TOO_BRIEF: Rule(_ERROR, PERSISTENT),

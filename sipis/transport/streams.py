@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
-from sipis.errors import RemoteProtocolError, TransportError
+from sipis.errors import RemoteProtocolError, TransportError, UntrustedPeer
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.framing import Keepalive, StreamFramer
 from sipis.transport.receiver import Receiver
@@ -273,7 +273,7 @@ async def connect_stream(
             ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if context else None,
         )
     except ssl.SSLCertVerificationError:
-        raise TransportError("the certificate of the server is not trusted") from None
+        raise UntrustedPeer("the certificate of the server is not trusted") from None
     except (OSError, ssl.SSLError):
         raise TransportError("connection refused or lost") from None
     if not connection.admitted:

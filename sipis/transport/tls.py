@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from sipis.errors import ConfigError, RemoteProtocolError, TransportError
+from sipis.errors import ConfigError, RemoteProtocolError, UntrustedPeer
 from sipis.sip.uri import SipUri
 from sipis.transport.networks import parse_address
 
@@ -93,19 +93,19 @@ _DEFAULT: Final = TlsPolicy()
 
 
 def verify_peer(tls: ssl.SSLObject, domain: str, policy: TlsPolicy) -> None:
-    """Check that the server speaks for the SIP domain; TransportError when it does not.
+    """Check that the server speaks for the SIP domain; UntrustedPeer when it does not.
 
     The chain was verified by the handshake, unless the policy has a pin.
     """
     der = tls.getpeercert(binary_form=True)
     if der is None:
-        raise TransportError("the server shows no certificate")
+        raise UntrustedPeer("the server shows no certificate")
     certificate = x509.load_der_x509_certificate(der)
     if policy.pin:
         if not _is_pinned(certificate, der, policy.pin):
-            raise TransportError("the certificate of the server is not the pinned one")
+            raise UntrustedPeer("the certificate of the server is not the pinned one")
     elif not speaks_for(certificate, domain):
-        raise TransportError("the certificate of the server names another domain")
+        raise UntrustedPeer("the certificate of the server names another domain")
 
 
 def speaks_for(certificate: x509.Certificate, domain: str) -> bool:

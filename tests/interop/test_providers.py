@@ -95,5 +95,5 @@ def test_a_server_with_the_certificate_of_another_domain_is_sent_nothing(
     bob.enable(impostor.address(Transport.TLS))
     wait_until(lambda: bob.here("GET").body["state"] == "error", "the refusal")
 
-    assert bob.here("GET").body["reason"] == "unreachable"
+    assert bob.here("GET").body["reason"] == "untrusted"
     assert impostor.requests() == 0

@@ -5,6 +5,8 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
 
 from sipis.sip.digest import Algorithm
 from sipis.sip.flow import Transport
@@ -38,18 +40,23 @@ async def town(empty_town: Town, names: NameServer) -> AsyncIterator[Town]:
     """A town whose provider has a certificate and a name."""
     town = empty_town
     town.certified()
-    cert, key = town.folder / "provider.pem", town.folder / "provider.key"
-    for file, pem in zip((cert, key), town.stage.ca.issue(DOMAIN), strict=True):
-        file.write_bytes(pem)
     ca_file = str(town.stage.ca.write_root(town.folder))
     async with AsyncExitStack() as open_:
-        provider = Provider(DOMAIN, listeners=EVERYWHERE, tls=TlsSettings(cert, key))
+        provider = Provider(DOMAIN, listeners=EVERYWHERE, tls=certificate(town, DOMAIN))
         town.provider = await open_.enter_async_context(provider)
         await town.serve(
             sip={"nameservers": [await names.start()]}, providers={DOMAIN: {"ca_file": ca_file}}
         )
         yield town
         await town.stop()
+
+
+def certificate(town: Town, host: str) -> TlsSettings:
+    """A certificate of the world for a provider that calls itself so."""
+    cert, key = town.folder / f"{host}.pem", town.folder / f"{host}.key"
+    for file, pem in zip((cert, key), town.stage.ca.issue(host), strict=True):
+        file.write_bytes(pem)
+    return TlsSettings(cert, key)
 
 
 def srv(names: NameServer, transport: Transport, *rows: str) -> None:
@@ -89,6 +96,23 @@ async def test_a_provider_hangs_up_on_a_phone_that_it_reaches_over_a_stream(
     assert (await callee.ask("INFO", b"5", kind="application/dtmf")).status == 200
     assert (await callee.bye()).status == 200
     await caller.ended.wait()
+
+
+async def test_a_wildcard_certificate_is_untrusted_until_it_is_pinned(
+    town: Town, names: NameServer
+) -> None:
+    names.put(DOMAIN, "A", "127.0.0.1")
+    shown = certificate(town, "*.example")
+    assert shown.cert_file is not None
+    pin = x509.load_pem_x509_certificate(shown.cert_file.read_bytes()).fingerprint(SHA256()).hex()
+    async with Provider(DOMAIN, listeners=EVERYWHERE, tls=shown) as town.provider:
+        account = by_name(town, Transport.TLS)
+        phone = await town.phone()
+        await phone.enable({"aor": town.provider.add("bob", "b"), "password": "b", **account})
+        assert (await town.state(phone, "error"))["reason"] == "untrusted"
+        await town.stop()
+        await town.serve(providers={DOMAIN: {"tls_pin": pin}})
+        await town.asleep(account=account)
 
 
 async def test_a_domain_says_by_naptr_how_it_wants_to_be_spoken_to(
