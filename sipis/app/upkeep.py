@@ -1,4 +1,4 @@
-"""The chores of a running server: follow changed files, show gauges, tidy up once a day.
+"""The chores of a running server: follow changed files, show gauges, give memory back, tidy daily.
 
 Refuses to matter: when a chore fails the server goes on, and the next round tries again.
 """
@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from sipis.app.files import Followed
+from sipis.app.memory import give_back
 from sipis.clock import Clock
 from sipis.errors import SipisError
 from sipis.observe.health import Health
@@ -20,6 +21,7 @@ from sipis.transport.endpoint import Endpoint
 from sipis.vault.roller import Roller
 
 EVERY = 10.0
+LEAN_EVERY = 30.0
 DAILY = 86_400.0
 FIRST_LOOK = 300.0
 """Seconds after a start at which it is first asked whether a tidy is owed."""
@@ -53,6 +55,7 @@ class Upkeep:
         self._clock = clock
         self._supervisor = Supervisor("upkeep", clock, on_crash=charges.metrics.crashed)
         self._supervisor.serve("rounds", self._rounds)
+        self._supervisor.serve("memory", self._stay_lean)
         self._supervisor.serve("tidying", self._keep_tidy)
         self._supervisor.serve("beat", self._beat)
 
@@ -94,6 +97,13 @@ class Upkeep:
         metrics.gauge("transactions", self._charges.endpoint.transactions)
         metrics.gauge("calls_now", self._charges.calls())
         metrics.gauge("ready", float(self._charges.health.ready))
+
+    async def _stay_lean(self) -> None:
+        """Forget who is silent, and give back the memory that this frees."""
+        while True:
+            await self._clock.sleep(LEAN_EVERY)
+            self._charges.endpoint.forget_idle()
+            give_back(quiet=not self._charges.calls())
 
     async def _keep_tidy(self) -> None:
         """Tidy when a day has passed since the last time, restarts or not."""

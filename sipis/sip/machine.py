@@ -88,6 +88,9 @@ class Machine(Generic[Kind]):
     def __len__(self) -> int:
         return len(self._transactions)
 
+    def __contains__(self, transaction: str) -> bool:
+        return transaction in self._transactions
+
     def step(
         self, transaction: Kind, happened: Input | Timer, now: float, message: Message | None = None
     ) -> None:

@@ -71,6 +71,10 @@ class Stack:
         """How many transactions exist."""
         return len(self._clients) + len(self._servers)
 
+    def serves(self, transaction: str) -> bool:
+        """Whether the transaction of a request that came in still exists."""
+        return transaction in self._servers
+
     def receive(self, data: bytes, flow: Flow, now: float) -> None:
         """Take in one datagram or one framed message; nothing in it can raise an error."""
         if data[:1] in _BLANK and not data.strip(_BLANK):

@@ -53,6 +53,10 @@ class OwnAddresses:
             self._found[key] = found = self._find(flow)
         return found
 
+    def forget(self, flow: Flow) -> None:
+        """The connection is gone, and none will have its name again."""
+        self._found.pop((flow.id, flow.remote), None)
+
     def learn(self, flow: Flow, response: Response, now: float) -> bool:
         """Note where the response says that it found us; True when that is news."""
         if not self._learn or flow.transport is not Transport.UDP:

@@ -53,6 +53,10 @@ class Places:
             _make_room(self._spoke)
             self._spoke[place] = None
 
+    def forget(self, place: Address) -> None:
+        """Whoever was here came from here by chance, and has gone."""
+        self._spoke.pop(place, None)
+
     def failed(self, place: Address, now: float) -> None:
         """No connection could be had, or nobody answered over it.
 
@@ -108,6 +112,10 @@ class Detours:
     def spoke(self, stream: Flow) -> None:
         """A response came over TCP."""
         self._places.spoke(stream.remote)
+
+    def left(self, stream: Flow) -> None:
+        """Who had connected to us has gone; nobody listens at the port that it came from."""
+        self._places.forget(stream.remote)
 
     def failed(self, flow: Flow) -> None:
         """Nobody took, or answered, what was to go over a stream to where this flow leads."""

@@ -65,6 +65,10 @@ class Dispatch:
         self._waiting.pop(transaction, None)
         self._invites.pop(transaction, None)
 
+    def forget_ended(self, lives: Callable[[str], bool]) -> None:
+        """Let go of the INVITEs whose transactions have ended: no ACK can be missing any more."""
+        self._invites = {it: door for it, door in self._invites.items() if lives(it)}
+
     def request(self, event: RequestReceived | CancelReceived) -> None:
         """Hand a request to its door."""
         if event.transaction is not None and event.request.method == "INVITE":

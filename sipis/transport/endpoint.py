@@ -244,6 +244,13 @@ class Endpoint:
         """
         self._keepalive.hold(flow, seconds, flow_timer)
 
+    def forget_idle(self) -> None:
+        """Let go of what is remembered of those who are silent: a flood leaves nothing behind."""
+        now = self._clock.monotonic()
+        self._udp.forget_silent(now)
+        self.strangers.forget_rested(now)
+        self._dispatch.forget_ended(self._stack.serves)
+
     def close(self, flow: Flow) -> None:
         """Close a connection; a UDP flow has nothing to close."""
         connection = self._connections.get(flow)
@@ -289,6 +296,9 @@ class Endpoint:
         self._connections.remove(connection)
         self._show_flows(flow)
         self._keepalive.forget(flow)
+        self._addresses.forget(flow)
+        if connection.incoming:
+            self._detours.left(flow)
         self._stack.flow_closed(flow, self._clock.monotonic())
         for listener in self.on_flow_closed:
             self._dispatch.guard(partial(listener, flow))

@@ -55,6 +55,10 @@ class Strangers:
         guarded = flow.door is Door.APP and flow.transport is Transport.UDP
         return guarded and not self._is_peer(flow) and not self._spend(size, flow)
 
+    def forget_rested(self, now: float) -> None:
+        """Let go of those of whom a limit has nothing more to know."""
+        self._throttle.forget_rested(now)
+
     def _is_peer(self, flow: Flow) -> bool:
         return self.trusted(flow) or self._held(flow)
 

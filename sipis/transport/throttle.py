@@ -1,6 +1,7 @@
 """A token bucket for each source address, spent before anything is parsed.
 
-Refuses to grow: the table is bounded, and the oldest bucket makes room for a new one.
+Refuses to grow: the table is bounded, and the oldest bucket makes room for a new one. A bucket that
+has filled again says nothing, and is let go when the owner asks for it.
 """
 
 from dataclasses import dataclass
@@ -47,6 +48,16 @@ class Throttle:
         tokens = min(self._rate.burst, tokens + (now - since) * self._rate.per_second)
         bucket[:] = max(tokens - 1.0, 0.0) if tokens >= 1.0 else tokens, now
         return tokens >= 1.0
+
+    def forget_rested(self, now: float) -> None:
+        """Let go of the sources that were silent for so long that their bucket is full again.
+
+        What is left moves to a new table: one that was large stays so whatever is taken out.
+        """
+        rested = now - self._rate.burst / self._rate.per_second
+        left = {source: it for source, it in self._buckets.items() if it[1] > rested}
+        if len(left) < len(self._buckets):
+            self._buckets = left
 
     def _open(self, key: str | bytes, now: float) -> list[float]:
         if len(self._buckets) >= self._most:

@@ -24,6 +24,9 @@ BATCH: Final = 32
 """Datagrams read at one wake-up, so that no socket starves the rest of the loop."""
 MOST_PEERS: Final = 8192
 """Remote addresses remembered by one socket."""
+PEERS_KEPT: Final = 45.0
+"""Seconds of silence after which a remote address is forgotten. Whoever asks when something last
+came wants to know about the last half minute."""
 MOST_SOURCES: Final = 4096
 """Local sources besides the listeners: each holds a file descriptor and a port."""
 LAST_PORT: Final = 65_535
@@ -96,6 +99,16 @@ class UdpSocket:
         except OSError as failed:
             if failed.errno not in _DROPPED:
                 raise TransportError(errno.errorcode.get(failed.errno or 0, "unsent")) from None
+
+    def forget_silent(self, now: float) -> None:
+        """Let go of the remote addresses that were not heard of late; their flows stay equal.
+
+        What is left moves to a new table: one that was large stays so whatever is taken out.
+        """
+        since = now - PEERS_KEPT
+        left = {remote: it for remote, it in self._peers.items() if it.last_received > since}
+        if len(left) < len(self._peers):
+            self._peers = left
 
     def close(self) -> None:
         """Give the port back."""
@@ -173,6 +186,11 @@ class UdpSockets:
         """When something last came over the flow; minus infinity for never."""
         opened = self._sockets.get(flow.id)
         return opened.last_received(flow) if opened else NEVER
+
+    def forget_silent(self, now: float) -> None:
+        """Let go of the remote addresses from which nothing came of late."""
+        for opened in self._sockets.values():
+            opened.forget_silent(now)
 
     def close(self) -> None:
         """Close them all."""

@@ -31,6 +31,16 @@ def test_the_addresses_of_a_network_of_ipv6_are_one_source() -> None:
     assert limit.wait_for("2600:0:0:1::1") == 0
 
 
+async def test_a_source_that_did_nothing_for_a_minute_is_forgotten() -> None:
+    clock = ManualClock()
+    limit = RateLimit(clock, per_minute=1)
+    for source, after in (("a", 0), ("b", 30), ("c", 30)):
+        await clock.advance(after)
+        limit.wait_for(source)
+    assert list(limit._buckets) == ["b", "c"]
+    assert limit.wait_for("b") > 0
+
+
 def test_the_table_of_sources_never_grows_beyond_its_limit() -> None:
     limit = RateLimit(ManualClock(), per_minute=1)
     for number in range(MOST_SOURCES + 10):

@@ -1,14 +1,19 @@
 """The chores: tidying survives restarts, broken files show as a trouble until they are mended."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import pytest
+
+from sipis.app import memory
 from sipis.app.files import Followed
-from sipis.app.upkeep import DAILY, FIRST_LOOK, Charges, Upkeep
+from sipis.app.upkeep import DAILY, FIRST_LOOK, LEAN_EVERY, Charges, Upkeep
 from sipis.clock import ManualClock
 from sipis.errors import ConfigError
 from sipis.observe.health import Health
@@ -29,15 +34,21 @@ class Chores:
         self.store = InlineRunner(folder)
         self.health = Health()
         self.metrics = Metrics()
+        self.calls = 0
+        self.endpoint = SimpleNamespace(transactions=0, forget_idle=self.forget_idle)
+        self.forgot = 0
         self.charges = Charges(
             store=self.store,
-            endpoint=cast(Endpoint, SimpleNamespace(transactions=0)),
+            endpoint=cast(Endpoint, self.endpoint),
             files=files,
             metrics=self.metrics,
             health=self.health,
             roller=cast(Roller, SimpleNamespace(lateness=0.0)),
-            calls=lambda: 0,
+            calls=lambda: self.calls,
         )
+
+    def forget_idle(self) -> None:
+        self.forgot += 1
 
     @asynccontextmanager
     async def done_by(self, clock: ManualClock) -> AsyncIterator[None]:
@@ -135,3 +146,37 @@ async def test_a_crash_of_a_chore_is_counted(tmp_path: Path) -> None:
     crashes = chores.metrics.registry.get_sample_value("sipis_crashes_total", {"room": "upkeep"})
     assert crashes
     await chores.close()
+
+
+class Ring:
+    """An object that refers to itself."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.mark.parametrize("calls", [0, 1])
+async def test_what_refers_to_itself_is_looked_for_while_nobody_calls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: int
+) -> None:
+    chores, clock = Chores(tmp_path / "data"), ManualClock()
+    chores.calls = calls
+    monkeypatch.setattr(memory, "_has_aged", lambda: True)
+    with collector_off():
+        left = weakref.ref(Ring())
+        async with chores.done_by(clock):
+            await clock.advance(LEAN_EVERY)
+            assert (left() is None) is (calls == 0)
+            assert chores.forgot == 1
+            await clock.advance(LEAN_EVERY)
+            assert chores.forgot == 2
+    await chores.close()
+
+
+@contextmanager
+def collector_off() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

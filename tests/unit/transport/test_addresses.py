@@ -102,3 +102,12 @@ def test_the_memory_is_bounded(clock: ManualClock) -> None:
         flow = Flow(1, Door.PROVIDER, Transport.UDP, UDP.local, ("127.0.0.9", port), "udp")
         addresses.learn(flow, seen_from("8.8.8.8", port), 0.0)
     assert len(addresses._learnt) == MOST_LEARNT
+
+
+def test_what_was_found_for_a_connection_goes_with_it() -> None:
+    addresses = plain()
+    addresses.contact(TCP)
+    addresses.contact(UDP)
+    addresses.forget(TCP)
+    addresses.forget(APP)
+    assert list(addresses._found) == [(UDP.id, UDP.remote)]

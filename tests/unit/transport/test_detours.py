@@ -40,6 +40,13 @@ class TestPlaces:
             better(places, THERE)
             assert not places.shuns(THERE, 1.0)
 
+    def test_a_place_that_was_left_is_not_forgiven(self) -> None:
+        places = Places()
+        places.spoke(THERE)
+        places.forget(THERE)
+        places.failed(THERE, 0.0)
+        assert places.shuns(THERE, 1.0)
+
     def test_a_place_that_spoke_is_forgiven_once(self) -> None:
         places = Places()
         places.spoke(THERE)

@@ -78,6 +78,18 @@ def test_a_door_without_a_handler_swallows_its_requests(dispatch: Dispatch) -> N
     dispatch.request(RequestReceived(build_request("OPTIONS"), FLOW, "t"))
 
 
+def test_no_ack_is_missing_for_an_invite_whose_transaction_has_ended(dispatch: Dispatch) -> None:
+    told: list[object] = []
+    dispatch.on_request[Door.APP] = told.append
+    for name in ("lives", "ended"):
+        dispatch.request(RequestReceived(build_request("INVITE"), FLOW, name))
+    dispatch.forget_ended(lambda name: name == "lives")
+    told.clear()
+    for name in ("lives", "ended"):
+        dispatch.ack_missing(AckMissing(name))
+    assert told == [AckMissing("lives")]
+
+
 def test_invites_are_remembered_within_bounds(dispatch: Dispatch) -> None:
     event = build_request("INVITE")
     for number in range(MOST_INVITES + 5):

@@ -38,3 +38,13 @@ def test_the_table_is_bounded() -> None:
     for number in range(100):
         throttle.admit(f"8.8.8.{number}", 0.0)
     assert len(throttle._buckets) == 10
+
+
+def test_a_source_is_forgotten_once_its_bucket_is_full_again_and_not_before() -> None:
+    throttle = Throttle(Rate(per_second=1, burst=2))
+    assert [throttle.admit("8.8.8.8", 0.0) for _ in range(3)] == [True, True, False]
+    throttle.forget_rested(1.0)
+    assert [throttle.admit("8.8.8.8", 1.0) for _ in range(2)] == [True, False]
+    throttle.admit("8.8.4.4", 2.5)
+    throttle.forget_rested(3.0)
+    assert list(throttle._buckets) == ["8.8.4.4"]

@@ -13,8 +13,9 @@ from sipis.sip.flow import Door, Flow
 from sipis.sip.limits import MAX_DATAGRAM
 from sipis.transport import udp
 from sipis.transport.receiver import Connection
+from sipis.transport.sockets import NEVER
 from sipis.transport.targets import Listener
-from sipis.transport.udp import BATCH, MOST_PEERS, UdpSocket, UdpSockets
+from sipis.transport.udp import BATCH, MOST_PEERS, PEERS_KEPT, UdpSocket, UdpSockets
 from tests.support.transport import PATIENCE
 
 
@@ -130,6 +131,20 @@ async def test_strangers_push_each_other_out_and_a_flow_keeps_its_name(
         opened.flow_to("127.0.0.8", port)
     assert len(opened._peers) == MOST_PEERS
     assert opened.flow_to("127.0.0.9", 5060) == ours
+
+
+async def test_who_is_silent_is_forgotten_and_their_flow_keeps_its_name(
+    sockets: UdpSockets,
+) -> None:
+    opened = listen(sockets)
+    heard, silent = (opened.flow_to("127.0.0.9", port) for port in (5060, 5062))
+    opened._peers[heard.remote].last_received = 10.0
+    opened._peers[silent.remote].last_received = 0.0
+    sockets.forget_silent(PEERS_KEPT + 5.0)
+    assert list(opened._peers) == [heard.remote]
+    assert sockets.last_received(heard) == 10.0
+    assert sockets.last_received(silent) == NEVER
+    assert opened.flow_to("127.0.0.9", 5062) == silent
 
 
 async def test_the_first_listener_of_a_family_is_its_shared_source(sockets: UdpSockets) -> None:
