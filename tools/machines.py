@@ -12,7 +12,7 @@ from typing import Final
 
 from sipis.registrant import attempt, breaker, schedule
 from sipis.registrant.attempt import Attempt, Step
-from sipis.registrant.schedule import Facts, Outcome, Result, decide
+from sipis.registrant.schedule import Blame, Facts, Outcome, Result, decide
 from sipis.relay.call import table as call
 from sipis.relay.call.actions import Action as CallAction
 from sipis.sip import dialog, timers, transaction
@@ -210,7 +210,8 @@ def _plan(outcome: Outcome, facts: Facts) -> str:
 
 def _blame(outcome: Outcome) -> str:
     rule = schedule.RULES[outcome]
-    return ", ".join([rule.blames.value, *(["as a refusal"] if rule.rebuff else [])])
+    refusal = {Blame.NEVER: [], Blame.UNPROVEN: ["as a refusal unless proven"]}
+    return ", ".join([rule.blames.value, *refusal.get(rule.rebuff, ["as a refusal"])])
 
 
 def _call() -> Iterator[str]:

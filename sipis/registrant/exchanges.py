@@ -16,7 +16,7 @@ from sipis.registrant.exchange import Exchange
 from sipis.registrant.ledger import Entry, Ledger
 from sipis.registrant.order import Means, Order
 from sipis.registrant.politeness import Gate, Politeness
-from sipis.registrant.schedule import RULES, Blame, Decision, Outcome, Result, decide
+from sipis.registrant.schedule import RULES, Decision, Outcome, Result, decide
 from sipis.sip.flow import Flow, Transport
 from sipis.store import schedule
 from sipis.store.schedule import Claim, Settlement
@@ -199,11 +199,11 @@ class Exchanges:
     def _blame(self, gate: Gate, claim: Claim, result: Result) -> None:
         """How far the address is at fault for a failure."""
         now, rule = self._rooms.clock.wall(), RULES[result.outcome]
-        if rule.rebuff:
+        if rule.rebuff.falls_on(proven=claim.proven):
             gate.refused(now)
         if result.status == 503 and result.retry_after is not None:
             gate.pause(result.retry_after, now)
-        elif rule.blames is Blame.ALWAYS or (rule.blames is Blame.PROVEN and claim.proven):
+        elif rule.blames.falls_on(proven=claim.proven):
             if gate.failed(claim.n, now, self._jitter()):
                 self._metrics.count("breaker_opened_total")
         else:

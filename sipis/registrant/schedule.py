@@ -67,14 +67,19 @@ AT_ONCE: Final = Backoff(0, 1)
 
 
 class Blame(Enum):
-    """When an outcome speaks about the registrar's address rather than about one account.
+    """For which accounts an outcome speaks about, or to, the registrar's address.
 
     A new account may be refused for a hundred reasons of its own; one that has worked, hardly.
     """
 
     NEVER = "never"
     PROVEN = "proven"
+    UNPROVEN = "unproven"
     ALWAYS = "always"
+
+    def falls_on(self, *, proven: bool) -> bool:
+        """Whether it applies to an account that has worked before, or to one that has not."""
+        return self in (Blame.ALWAYS, Blame.PROVEN if proven else Blame.UNPROVEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +88,15 @@ class Rule:
 
     `refusal`: the credentials were refused; such outcomes stop an instance, others never do.
     `rebuff`: the address has seen credentials of ours fail, which is what intrusion prevention
-    counts.
+    counts. A 403 to an account that has worked says that it is closed: a handful of those, asking
+    a few times a day, must not use up what new accounts may try.
     """
 
     state: InstanceState
     backoff: Backoff
     blames: Blame = Blame.NEVER
     refusal: bool = False
-    rebuff: bool = False
+    rebuff: Blame = Blame.NEVER
 
 
 _ERROR: Final = InstanceState.ERROR
@@ -99,10 +105,12 @@ RULES: Final[dict[Outcome, Rule]] = {
     Outcome.REGISTERED: Rule(InstanceState.REGISTERED, AT_ONCE),
     Outcome.RELEASED: Rule(InstanceState.IDLE, AT_ONCE),
     Outcome.NOT_BOUND: Rule(_ERROR, PERSISTENT),
-    Outcome.WRONG_PASSWORD: Rule(_ERROR, CREDENTIALS, Blame.PROVEN, refusal=True, rebuff=True),
+    Outcome.WRONG_PASSWORD: Rule(
+        _ERROR, CREDENTIALS, Blame.PROVEN, refusal=True, rebuff=Blame.ALWAYS
+    ),
     Outcome.NO_CREDENTIALS: Rule(_ERROR, CREDENTIALS, refusal=True),
     Outcome.CHALLENGE_LOOP: Rule(_ERROR, PERSISTENT, Blame.PROVEN),
-    Outcome.FORBIDDEN: Rule(_ERROR, PERSISTENT, Blame.PROVEN, rebuff=True),
+    Outcome.FORBIDDEN: Rule(_ERROR, PERSISTENT, Blame.PROVEN, rebuff=Blame.UNPROVEN),
     Outcome.UNKNOWN_USER: Rule(_ERROR, Backoff(900, 2)),
     Outcome.UNAVAILABLE: Rule(_ERROR, TRANSIENT),
     Outcome.OVERLOADED: Rule(_ERROR, TRANSIENT, Blame.ALWAYS),
