@@ -36,6 +36,7 @@ class ApiSettings(_Section):
     behind_proxy: bool = False
     requests_per_minute: int = 600
     max_body: int = 32 * 1024
+    node: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,64}$")] = ""
 
     @model_validator(mode="after")
     def _encrypted_when_public(self) -> "ApiSettings":

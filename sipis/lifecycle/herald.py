@@ -67,7 +67,7 @@ class Herald:
         facts = payload.Facts(
             event=event,
             instance=sealed.id,
-            node=self._means.node,
+            node=self._means.settings.api.node,
             sent_at=now,
             deadline=now + WINDOW,
             code=code,

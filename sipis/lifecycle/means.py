@@ -35,7 +35,6 @@ class Means:
     metrics: Metrics
     jobs: Supervisor
     entropy: Callable[[int], bytes]
-    node: str = ""
     key_events: KeyEvents = field(default_factory=Unrecorded)
     locks: KeyedLocks = field(default_factory=KeyedLocks)
     registrations: Registrations = field(init=False)

@@ -87,7 +87,6 @@ class Lifecycle:
         policy: HostPolicy,
         metrics: Metrics,
         entropy: Callable[[int], bytes] = os.urandom,
-        node: str = "",
         notary: Notary | None = None,
         key_events: KeyEvents | None = None,
         calendar: Calendar | None = None,
@@ -95,7 +94,7 @@ class Lifecycle:
         jobs = Supervisor("lifecycle", clock, on_crash=metrics.crashed)
         means = Means(
             store, vault, clock, calendar or Calendar(clock), settings, policy, metrics, jobs,
-            entropy, node, key_events or Unrecorded(),
+            entropy, key_events or Unrecorded(),
         )  # fmt: skip
         self._notary = notary or NoNotary()
         self._means = means

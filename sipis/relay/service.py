@@ -62,7 +62,6 @@ class Surroundings:
     sources: Sources
     proofs: Proofs
     entropy: Callable[[int], bytes]
-    node: str = ""
 
 
 class Relay:
@@ -236,7 +235,6 @@ class Relay:
             vault=around.vault,
             clock=around.clock,
             settings=around.settings,
-            node=around.node,
         )
 
     def _make_reception(self) -> Reception:

@@ -55,14 +55,12 @@ class Waker:
         vault: Vault,
         clock: Clock,
         settings: Settings,
-        node: str = "",
     ) -> None:
         self._announcer = announcer
         self._store = store
         self._vault = vault
         self._clock = clock
         self._settings = settings
-        self._node = node
 
     async def tell(
         self, found: Found, tidings: Tidings, on_accepted: Callable[[], None] | None = None
@@ -95,7 +93,7 @@ class Waker:
         facts = payload.Facts(
             event=tidings.event,
             instance=found.id,
-            node=self._node,
+            node=self._settings.api.node,
             sent_at=self._clock.wall(),
             deadline=self._clock.wall() + tidings.window,
             call=tidings.call,

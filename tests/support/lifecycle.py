@@ -140,10 +140,10 @@ def order(**changes: object) -> EnableOrder:
 
 
 def settings(directory: Path, **app: object) -> Settings:
-    """Settings with one app that has both push services."""
+    """Settings of the server `home` with one app that has both push services."""
     apns = {"team_id": "T", "key_id": "K", "key_file": str(directory / "k.p8"), "topic": "t"}
     fcm = {"service_account_file": str(directory / "f.json")}
-    return parse({"apps": {APP: {"apns": apns, "fcm": fcm} | app}})
+    return parse({"api": {"node": "home"}, "apps": {APP: {"apns": apns, "fcm": fcm} | app}})
 
 
 def build_on(

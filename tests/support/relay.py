@@ -158,7 +158,6 @@ class House:
                 sources=self.sources,
                 proofs=self.lifecycle,
                 entropy=os.urandom,
-                node="node-1",
             )
         )
         self.endpoint.on_request[Door.PROVIDER] = self.relay.provider_door

@@ -19,6 +19,7 @@ async def test_a_message_names_the_instance_and_carries_no_person(house: House) 
     assert message.notification.instance == enabled.row.id
     assert message.notification.event is PushEvent.EXPIRING
     assert [target.target for target in message.targets] == [VOIP, TOKEN]
+    assert dict(message.notification.payload)["node"] == "home"
     assert "alice" not in str(dict(message.notification.payload))
     assert TOKEN.token not in repr(message)
 

@@ -16,8 +16,7 @@ def waker(house: House, **app: object) -> Waker:
         store=house.store,
         vault=house.vault,
         clock=house.clock,
-        settings=parse({"apps": {"phone": app}}),
-        node="node-1",
+        settings=parse({"api": {"node": "node-1"}, "apps": {"phone": app}}),
     )
 
 
