@@ -313,6 +313,21 @@ async def test_doubtful_accounts_draw_on_an_hourly_budget_of_refusals(stage: Sta
     await stage.until(lambda: len(stage.told.states) == len(wrong), step=20)
 
 
+async def test_accounts_that_were_closed_do_not_use_up_the_budget_of_new_ones(
+    stage: Stage,
+) -> None:
+    closed = [await stage.add_phone() for _ in range(5)]
+    await stage.until(lambda: len(stage.registrar.bindings) == len(closed))
+    await stage.settle()
+    for n in closed:
+        stage.registrar.script = [status(403)]
+        await refresh(stage, n)
+        assert (await stage.row(n)).failures == 1
+    began = stage.clock.monotonic()
+    await stage.registered(await stage.add_phone())
+    assert stage.clock.monotonic() - began < 1
+
+
 async def test_a_registrar_is_paced(tmp_path: Path, clock: ManualClock) -> None:
     settings = settings_for(providers={DOMAIN: {"register_per_second": 10}})
     async with (
