@@ -33,8 +33,11 @@ PHONES: Final = 240
 WARM_UP: Final = 75.0
 """Seconds of calls alone, longer than transactions are remembered: from then on calls come and go,
 and what grows is due to the flood."""
-REST: Final = 75.0
-"""Seconds in which the last transaction, and the last idle connection to FCM, run out of time."""
+QUIET: Final = 60.0
+"""Seconds without a call after which it is looked whether the server lets go."""
+REST: Final = 150.0
+"""Seconds in which transactions, idle connections to FCM, what late wakers are told and whoever was
+silent run out of time, and the memory of all that is given back."""
 APP_KEY: Final = "app-key-of-the-flood"
 
 
@@ -117,7 +120,7 @@ def main() -> int:
     """Print what happens and the figures; 1 when a target is missed."""
     wanted = _arguments()
     set_up(LogSettings(level="error"))
-    plan = Plan(wanted.minutes * 60, wanted.calls_per_second, WARM_UP, REST)
+    plan = Plan(wanted.minutes * 60, wanted.calls_per_second, WARM_UP, QUIET, REST)
     _say(f"load average before: {os.getloadavg()[0]:.2f} on {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory() as name:
         figures = list(uvloop.run(flood(Path(name), plan)).figures())

@@ -36,6 +36,7 @@ class Report:
     tally: Tally
     before: Held
     at_end: Held
+    quiet: Held
     after: Held
     peak: int
     attacks: Counter[str]
@@ -64,6 +65,7 @@ class Report:
         for name, memory in (
             ("at its peak", self.peak),
             ("at the end", self.at_end.memory),
+            ("after a minute of quiet", self.quiet.memory),
             ("after a rest", self.after.memory),
         ):
             grown = (memory - self.before.memory) / MIB

@@ -28,12 +28,14 @@ PAUSE: Final = 0.5
 class Plan:
     """How long and how fierce, in seconds.
 
-    After `rest` it is waited until the open files are back, but no longer than `patience`.
+    After the flood it is looked after `quiet` and after `rest`; then it is waited until the open
+    files are back, but no longer than `patience`.
     """
 
     seconds: float
     calls_per_second: float
     warm_up: float
+    quiet: float
     rest: float
     patience: float = 30.0
     told_every: float = 30.0
@@ -58,11 +60,11 @@ class Siege:
         async with asyncio.TaskGroup() as group:
             watching = [group.create_task(self._gauge.watch()), group.create_task(self._tell(tell))]
             at_end = await self._flood()
-            await self._rest(before)
+            quiet = await self._rest(before)
             for task in watching:
                 task.cancel()
         counts = Counter[str](json.loads((self._folder / COUNTS).read_text()))
-        return Report(town.tally, before, at_end, self._look(), self._gauge.peak, counts)
+        return Report(town.tally, before, at_end, quiet, self._look(), self._gauge.peak, counts)
 
     async def _flood(self) -> Held:
         """Let the attackers loose while calls are made; returns what the server held at the end."""
@@ -76,13 +78,17 @@ class Siege:
         finally:
             await asyncio.to_thread(attackers.stop)
 
-    async def _rest(self, before: Held) -> None:
-        await asyncio.sleep(self._plan.rest)
+    async def _rest(self, before: Held) -> Held:
+        """Wait until all is over; returns what the server held after the first quiet."""
+        await asyncio.sleep(self._plan.quiet)
+        quiet = self._look()
+        await asyncio.sleep(self._plan.rest - self._plan.quiet)
         until = asyncio.get_running_loop().time() + self._plan.patience
         while not self._look().has_no_more_files_than(before):
             if asyncio.get_running_loop().time() > until:
-                return
+                break
             await asyncio.sleep(PAUSE)
+        return quiet
 
     async def _tell(self, tell: Callable[[str], None]) -> None:
         started = asyncio.get_running_loop().time()

@@ -20,7 +20,7 @@ from tests.support.trust import Trust
 pytestmark = pytest.mark.timeout(120)
 
 PHONES = 20
-PLAN = Plan(seconds=8, calls_per_second=4, warm_up=2, rest=0)
+PLAN = Plan(seconds=8, calls_per_second=4, warm_up=2, quiet=0, rest=0)
 STRENGTH = 0.3
 """Of the attackers, for a machine whose two cores have other tests to run."""
 

@@ -2,6 +2,8 @@
 
 import ctypes
 import gc
+import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -34,3 +36,26 @@ def test_all_objects_are_looked_through_in_the_quiet_alone_and_only_when_some_ar
         monkeypatch.setattr(gc, "get_count", lambda counts=counts: counts)
         memory.give_back(quiet=quiet)
     assert len(looks) == int(quiet)
+
+
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library keeps what is freed"
+)
+def test_what_is_freed_below_something_that_stays_goes_back_to_the_system() -> None:
+    blocks = [os.urandom(BLOCK) for _ in range(BLOCKS)]
+    stays = os.urandom(BLOCK)
+    full = resident()
+    del blocks
+    memory.give_back(quiet=False)
+    assert full - resident() > BLOCK * BLOCKS / 2
+    assert len(stays) == BLOCK
+
+
+BLOCK, BLOCKS = 60_000, 500
+"""Bytes that the C library takes from its heap, not from the system for each block."""
+
+
+def resident() -> int:
+    """Bytes that are resident now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -20,9 +20,11 @@ from sipis.sip.events import (
 )
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.message import Request, Response, parse_message, response_to
+from sipis.transport.endpoint import Endpoint
 from sipis.transport.flows import Limits
 from sipis.transport.targets import Target
 from sipis.transport.throttle import Rate
+from sipis.transport.udp import PEERS_KEPT
 from tests.support.transport import PATIENCE, Inbox, Party, build_request
 
 UDP, TCP = "udp:127.0.0.1:0", "tcp:127.0.0.1:0"
@@ -401,3 +403,58 @@ async def test_open_connections_are_counted_by_door_and_transport(start: Start) 
         while ours.endpoint.is_open(event.flow):  # noqa: ASYNC110 - closing has no event
             await asyncio.sleep(0)
     assert metrics.registry.get_sample_value("sipis_flows", labels) == 0
+
+
+async def test_strangers_leave_nothing_behind_once_they_are_silent(
+    start: Start, clock: ManualClock
+) -> None:
+    ours = await start(UDP)
+    for number in range(20):
+        via = f"SIP/2.0/UDP 127.0.9.{number};branch=z9hG4bK{number};rport"
+        shout(
+            f"127.0.9.{number}", build_request("INVITE", Via=via), ours.endpoint.listening[0].port
+        )
+    for _ in range(20):
+        event = await ours.provider.request()
+        assert event.transaction is not None
+        ours.endpoint.respond(event.transaction, response_to(event.request, 480, to_tag="t"))
+    ours.endpoint.forget_idle()
+    assert remembered(ours.endpoint) == {"peers": 20, "sources": 20, "invites": 20}
+    await clock.advance(PEERS_KEPT + 1)
+    ours.endpoint.forget_idle()
+    assert ours.endpoint.transactions == 0
+    assert remembered(ours.endpoint) == {"peers": 0, "sources": 0, "invites": 0}
+
+
+def shout(host: str, request: Request, port: int) -> None:
+    """Send one datagram from an address of loopback, and go."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as stranger:
+        stranger.bind((host, 0))
+        stranger.sendto(request.to_bytes(), ("127.0.0.1", port))
+
+
+def remembered(endpoint: Endpoint) -> dict[str, int]:
+    """How much an endpoint knows of others."""
+    return {
+        "peers": sum(len(one._peers) for one in endpoint._udp._sockets.values()),
+        "sources": len(endpoint.strangers._throttle._buckets),
+        "invites": len(endpoint._dispatch._invites),
+    }
+
+
+async def test_an_app_that_leaves_takes_what_was_known_of_its_connection(start: Start) -> None:
+    ours, theirs = await start(app=[TCP]), await start(UDP)
+    flow = await theirs.endpoint.flow_to(ours.target())
+    theirs.endpoint.send(build_request("OPTIONS"), flow, Inbox())
+    theirs.answer_all()
+    event = await ours.app.request()
+    inbox = Inbox()
+    ours.endpoint.send(build_request("OPTIONS"), event.flow, inbox)
+    await inbox.response()
+    assert ours.endpoint._addresses._found
+    assert ours.endpoint._detours._places._spoke
+    ours.endpoint.close(event.flow)
+    async with asyncio.timeout(PATIENCE):
+        while ours.endpoint._addresses._found:  # noqa: ASYNC110 - closing has no event
+            await asyncio.sleep(0)
+    assert not ours.endpoint._detours._places._spoke
