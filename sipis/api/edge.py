@@ -109,18 +109,28 @@ async def _whole_body(request: web.Request) -> bytearray:
                     raise Problem(problems.TOO_LARGE)
     except TimeoutError:
         raise Problem(problems.TOO_SLOW) from None
+    except (web.RequestPayloadError, ConnectionError):
+        raise Problem(problems.INVALID_JSON, "the body is not what its headers say") from None
     return body
 
 
 def _parsed(data: bytearray) -> object:
     try:
-        values: object = json.loads(data)
+        values: object = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError):
         raise Problem(problems.INVALID_JSON) from None
     if not isinstance(values, dict):
         raise Problem(problems.INVALID_JSON, "the body must be a JSON object")
     if _depth(values) > DEEPEST_JSON:
         raise Problem(problems.INVALID_JSON, "the body is nested too deeply")
+    return values
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """An object of the body; which of two values under one name is meant, nobody can tell."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        raise Problem(problems.INVALID_JSON, "an object has one name twice")
     return values
 
 

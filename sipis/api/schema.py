@@ -4,6 +4,7 @@ Refuses control characters in every text, and wraps a password the moment it is 
 """
 
 import re
+import unicodedata
 from typing import Annotated, Literal, Self
 
 from pydantic import (
@@ -31,11 +32,13 @@ from sipis.secret import Secret
 from sipis.sip.uri import SipUri, parse_uri
 
 _HEX = re.compile(r"[0-9a-fA-F]+\Z")
+_UNSENDABLE = {"Cc", "Cs", "Zl", "Zp"}
+"""Categories of Unicode that end or break a line, or are no characters by themselves."""
 _HA1_DIGITS = {"MD5": 32, "SHA-256": 64, "SHA-512-256": 64}
 
 
 def _printable(text: str) -> str:
-    if not text.isprintable():
+    if any(unicodedata.category(character) in _UNSENDABLE for character in text):
         raise ValueError("control characters are refused")
     return text
 
@@ -64,6 +67,13 @@ def _secret(value: object) -> Secret:
     return Secret(_printable(value))
 
 
+def _hex_secret(value: object) -> Secret:
+    secret = _secret(value)
+    if not (isinstance(value, str) and _HEX.match(value)):
+        raise ValueError("must be written in hex")
+    return secret
+
+
 def _base64_key(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9+/_-]{43}=?", text):
         raise ValueError("must be a 32-byte X25519 public key in base64")
@@ -79,11 +89,15 @@ Token = Annotated[
 Uri = Annotated[str, Field(max_length=512), AfterValidator(_sip_uri)]
 Aor = Annotated[str, Field(max_length=512), AfterValidator(_aor)]
 PushKey = Annotated[str, AfterValidator(_base64_key)]
+_HIDDEN_FORM = {"type": "string", "minLength": 1, "maxLength": 256, "writeOnly": True}
 Hidden = Annotated[
+    Secret, PlainValidator(_secret), PlainSerializer(str), WithJsonSchema(_HIDDEN_FORM)
+]
+HiddenHex = Annotated[
     Secret,
-    PlainValidator(_secret),
+    PlainValidator(_hex_secret),
     PlainSerializer(str),
-    WithJsonSchema({"type": "string", "minLength": 1, "maxLength": 256, "writeOnly": True}),
+    WithJsonSchema(_HIDDEN_FORM | {"pattern": "^[0-9a-fA-F]+$"}),
 ]
 Time = Annotated[str, Field(description="RFC 3339 instant in UTC")]
 
@@ -99,7 +113,7 @@ class Ha1Body(_Body):
 
     realm: Text
     algorithm: Literal["MD5", "SHA-256", "SHA-512-256"] = "MD5"
-    ha1: Hidden
+    ha1: HiddenHex
 
     @model_validator(mode="after")
     def _is_a_digest(self) -> Self:

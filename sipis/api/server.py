@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion11, web
 
 from sipis.api.admin import token_guard
 from sipis.api.connection import Connection, marking
@@ -51,7 +51,11 @@ def public_app(
     app = web.Application(middlewares=[guard], client_max_size=settings.max_body)
     for operation in OPERATIONS:
         app.router.add_route(
-            operation.method, operation.path, handlers[operation.name], name=operation.name
+            operation.method,
+            operation.path,
+            handlers[operation.name],
+            name=operation.name,
+            expect_handler=_ask_for_body,
         )
     described = document()
 
@@ -60,6 +64,16 @@ def public_app(
 
     app.router.add_get("/openapi.json", openapi, name="openapi")
     return app
+
+
+async def _ask_for_body(request: web.Request) -> None:
+    """Tell a sender who waits for it to send the body.
+
+    Any other expectation is passed over (RFC 9110 section 10.1.1): aiohttp would quote it back.
+    """
+    if request.headers["Expect"].lower() == "100-continue" and request.version >= HttpVersion11:
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0  # what is to count is the answer
 
 
 def admin_app(

@@ -178,6 +178,14 @@ class TestEnable:
         reply = await client.api("POST", "/v1/instances", data, bearer=client.app_key)
         assert reply.problem == (413, "too-large", "")
 
+    @pytest.mark.parametrize("expected", ["100-continue", "miracles"])
+    async def test_does_without_what_else_a_client_expects(
+        self, client: Client, expected: str
+    ) -> None:
+        reply = await client.api("POST", "/v1/instances", b"{}", bearer=client.app_key,
+                                 headers={"Expect": expected})  # fmt: skip
+        assert reply.problem == (422, "invalid-field", "app_id")
+
     async def test_wants_a_key_before_it_reads(self, client: Client) -> None:
         for bearer in ("", "a guess", "a" * 5000):
             reply = await client.api("POST", "/v1/instances", b"{", bearer=bearer)

@@ -16,7 +16,7 @@ HOSTILE = (
     "\x00", "a\x00b", "\x1b[2J", "\x7f", "\x85", "\u2028X-Injected: 1", "\u2029", "\ud800",
     "\udfff\ud800", "\u202e", "\ufeff", "\U0001f4a9", "\u0130", "%0d%0aX-Injected:%201",
     '"><x>', '";x="', "\\", '\\"', "<sip:evil@example.com>", ", <sip:evil@example.com>", ";lr",
-    "a" * 5000, " ", "", "\t",
+    "a" * 5000, " ", "", "\t", "\u3000", "\u00a0", "a\u200db", "\u061c",
 )  # fmt: skip
 REFUSED = HOSTILE[:13]
 """What no header and no log could ever carry."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 from aiohttp import ClientSession, web
 from pydantic import BaseModel, ConfigDict
+from structlog.testing import capture_logs
 
 from sipis.api import problems
 from sipis.api.edge import body_of, edge
@@ -100,6 +101,7 @@ async def test_every_error_becomes_its_problem_document(
         (b"[]", 400, "invalid-json", None),
         (b"\xff", 400, "invalid-json", None),
         (b'{"size": ' + b"[" * 50 + b"]" * 50 + b"}", 400, "invalid-json", None),
+        (b'{"size": 1, "size": 2}', 400, "invalid-json", None),
         (b'{"size": 1, "more": 2}', 422, "unknown-field", "more"),
         (b'{"size": "many"}', 422, "invalid-field", "size"),
         (b"{}", 422, "invalid-field", "size"),
@@ -111,6 +113,31 @@ async def test_a_bad_body_is_refused_with_the_name_of_its_field(
 ) -> None:
     got, body, _ = await client.ask("/read", data)
     assert (got, body["type"], body.get("field")) == (status, f"urn:sipis:problem:{name}", field)
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [(b"Content-Encoding: gzip\r\nContent-Length: 7\r\n", b"no gzip"),
+     (b"Content-Length: 70\r\n", b'{"size"'), (b"Transfer-Encoding: chunked\r\n", b"7\r\n{")],
+)  # fmt: skip
+async def test_a_body_that_its_sender_spoils_or_breaks_off_is_no_fault_of_ours(
+    client: Client, monkeypatch: pytest.MonkeyPatch, head: bytes, body: bytes
+) -> None:
+    port, counted = int(client.base.rpartition(":")[2]), asyncio.Queue[str]()
+
+    def count(_: Metrics, name: str, **labels: str) -> None:
+        counted.put_nowait(f"{name} {labels['status']}")
+
+    monkeypatch.setattr(Metrics, "count", count)
+    start = b"POST /read HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+    with capture_logs() as logs:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(start + head + b"\r\n" + body)
+        await writer.drain()
+        writer.close()
+        async with asyncio.timeout(10):
+            assert await counted.get() == "api_requests_total 400"
+    assert logs == []
 
 
 async def test_a_good_body_is_read(client: Client) -> None:

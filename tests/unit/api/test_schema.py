@@ -73,10 +73,24 @@ def test_an_ha1_of_the_wrong_length_is_refused() -> None:
     assert wrong_field(body(account=sent)) == "account.ha1.0"
 
 
-@given(st.text(min_size=8, max_size=40).filter(lambda text: not text.isprintable()))
-def test_an_error_never_repeats_a_password(password: str) -> None:
+@pytest.mark.parametrize("digest", ["z" * 32, "a " * 16, "0x" + "0" * 30, "\u0661" * 32])
+def test_an_ha1_that_is_not_written_in_hex_is_refused(digest: str) -> None:
+    sent = {"aor": "sip:a@b.example", "ha1": [{"realm": "r", "ha1": digest}]}
+    assert wrong_field(body(account=sent)) == "account.ha1.0.ha1"
+
+
+@pytest.mark.parametrize(
+    "name", ["\u5c71\u7530\u3000\u592a\u90ce", "Jos\u00e9\u00a0X", "\u0915\u200d\u0937"]
+)
+def test_spaces_and_joiners_of_every_script_are_no_control_characters(name: str) -> None:
+    sent = CreateBody.model_validate(account(display_name=name, password=name)).account
+    assert sent.display_name == name
+
+
+@given(st.text(min_size=8, max_size=40), st.sampled_from("\0\r\n\t\x7f\x85\u2028\u2029\ud800"))
+def test_an_error_never_repeats_a_password(password: str, control: str) -> None:
     with pytest.raises(ValidationError) as wrong:
-        CreateBody.model_validate(account(password="marker" + password))
+        CreateBody.model_validate(account(password="marker" + password + control))
     assert "marker" not in str(wrong.value)
 
 
