@@ -63,7 +63,7 @@ class Exchange:
         self._finished = finished
         self._lost_way = lost_way
         self._nonce = live_nonce(order.trace.nonce, order.claim.nonce_count)
-        self._may_reuse = not order.desk.one_time_nonces
+        self._may_reuse = order.desk.takes_used_nonces(means.clock.wall())
         self.nonce_was_reusable: bool | None = None
         self._answers: dict[bool, Authorized] = {}
         self._sent = 0

@@ -214,7 +214,8 @@ class Exchanges:
         desk = exchange.order.desk
         desk.plain = exchange.plain
         if exchange.nonce_was_reusable is not None:
-            desk.one_time_nonces = not exchange.nonce_was_reusable
+            now = self._rooms.clock.wall()
+            desk.learn_of_nonces(now, reusable=exchange.nonce_was_reusable)
         if exchange.offered > max(exchange.order.expires, desk.min_expires):
             desk.min_expires = exchange.offered
             self._ledger.note_min_expires(exchange.order.claim.registrar, exchange.offered)

@@ -141,7 +141,8 @@ class Farewells:
     def _answer_ahead(self, farewell: Farewell, opened: OpenedAccount) -> Authorized | None:
         """The answer to the remembered nonce, without being asked."""
         nonce = live_nonce(farewell.trace.nonce, farewell.claim.nonce_count)
-        if nonce is None or self._politeness.desk(farewell.claim.registrar).one_time_nonces:
+        desk = self._politeness.desk(farewell.claim.registrar)
+        if nonce is None or not desk.takes_used_nonces(self._now()):
             return None
         uri, cnonce = farewell.place.uri, self._means.entropy(16).hex()
         answer = opened.reuse(nonce, method=METHOD, uri=uri, cnonce=cnonce)

@@ -16,6 +16,9 @@ from sipis.store.registrars import Standing
 CANARY_PATIENCE: Final = 5.0
 """Seconds until others look again while a canary is under way."""
 
+NONCE_REST: Final = 3600.0
+"""Seconds for which a registrar that refused a used nonce is offered none."""
+
 LARGEST_BATCH: Final = 64
 """Attempts claimed for one registrar at a time."""
 
@@ -39,8 +42,8 @@ class Desk:
     in_flight: int = 0
     plain: bool = False
     """Whether this registrar stumbles over optional headers."""
-    one_time_nonces: bool = False
-    """Whether this registrar takes each nonce once: then none is worth remembering."""
+    nonces_rest_until: float = 0.0
+    """Until then this registrar is taken for one that takes each nonce once."""
     introduced: bool = False
     """Whether what the store remembers of it has been read."""
 
@@ -56,6 +59,14 @@ class Desk:
             return 0.0
         wanted = min(8.0, self._depth)
         return max(0.0, (wanted - self.tokens) / self.rate)
+
+    def takes_used_nonces(self, now: float) -> bool:
+        """Whether a nonce of an earlier attempt is worth trying."""
+        return not now < self.nonces_rest_until <= now + NONCE_REST
+
+    def learn_of_nonces(self, now: float, *, reusable: bool) -> None:
+        """One was accepted or refused; a refusal may be but the trace of a restart."""
+        self.nonces_rest_until = 0.0 if reusable else now + NONCE_REST
 
     def start(self, count: int) -> None:
         """So many attempts begin."""

@@ -10,6 +10,7 @@ from sipis.clock import ManualClock
 from sipis.model import InstanceState, Mode
 from sipis.registrant.bindings import Identity, contact_uri
 from sipis.registrant.breaker import ACCOUNTS_TO_TRIP
+from sipis.registrant.politeness import NONCE_REST
 from sipis.secret import Secret
 from sipis.sip.digest import Algorithm, new_challenge
 from sipis.sip.flow import Transport
@@ -120,6 +121,22 @@ async def test_where_nonces_work_once_none_is_tried_twice(stage: Stage) -> None:
     answered = len(stage.registrar.answered())
     await refresh(stage, n)
     assert len(stage.registrar.answered()) == answered + 1
+
+
+async def test_a_registrar_that_was_restarted_once_is_offered_used_nonces_again(
+    stage: Stage,
+) -> None:
+    n = await stage.add_phone()
+    await stage.registered(n)
+    stage.registrar.one_time_nonces = True
+    stage.registrar.forget_nonces()
+    await refresh(stage, n)
+    stage.registrar.one_time_nonces = False
+    await stage.clock.advance(NONCE_REST)
+    await refresh(stage, n)
+    sent = len(stage.registrar.requests)
+    await refresh(stage, n)
+    assert len(stage.registrar.requests) == sent + 1
 
 
 async def test_a_wrong_password_that_never_worked_stops_after_one_answer(stage: Stage) -> None:
