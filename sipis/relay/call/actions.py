@@ -12,8 +12,10 @@ from sipis.relay.call.facts import CLEAR_AFTER, LONGEST_CALL, Facts, Pushed, Pus
 
 Action = Callable[[Facts, Event], Iterable[do.Command]]
 
-NOT_FOR_CALLERS = frozenset({401, 407, 408, 487, 503})
-"""Finals of the app that would mislead a caller: challenges, silence, our own CANCEL, overload."""
+NOT_FOR_CALLERS = frozenset({401, 404, 407, 408, 410, 484, 485, 487, 503, 604})
+"""Finals of the app that would mislead a caller: challenges, silence, our own CANCEL, overload, and
+those of an app that does not know itself, which would call the number unallocated (RFC 3398).
+"""
 
 
 def start(facts: Facts, timer: Timer, seconds: float) -> Iterator[do.Command]:

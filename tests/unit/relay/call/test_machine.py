@@ -249,7 +249,7 @@ class TestDeclining:
         call = a_call(Kind.CALLED_ASLEEP, Kind.CAME)
         assert Respond(488, relayed=True) in play(call, Event(Kind.REFUSED, 1, 488))
 
-    @pytest.mark.parametrize("status", [302, 401, 407, 408, 487, 503])
+    @pytest.mark.parametrize("status", [302, 401, 404, 407, 408, 410, 484, 485, 487, 503, 604])
     def test_a_final_that_would_mislead_the_caller_becomes_480(self, status: int) -> None:
         call = a_call(Kind.CALLED_ASLEEP, Kind.CAME)
         assert statuses(play(call, Event(Kind.REFUSED, 1, status))) == [480]
