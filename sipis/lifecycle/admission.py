@@ -115,12 +115,14 @@ class Admission:
     ) -> Enabled | Conflict:
         """The same order again: the app gets fresh secrets, and the former ones die.
 
-        The account is tried at once: its password may be another one than before.
+        The account is tried at once: its password may be another one than before. Older instances
+        are ended that the first attempt left, because it failed or was killed.
         """
         if (where.registrar, where.aor_index) != (row.registrar, row.aor_index):
             return Conflict.MISMATCH
         papers = self._papers(row.id)
         targets = Targets(intake.unique(order.targets), order.push_key)
+        rows = intake.new_targets(targets.targets, self._means.vault)
 
         def replacement(sealed: SealedInstance) -> Replacement:
             return Replacement(
@@ -128,7 +130,7 @@ class Admission:
                 sealed.version,
                 sealed.credential,
                 sealed.targets,
-                targets=intake.new_targets(targets.targets, self._means.vault),
+                targets=rows,
                 binding=NewBinding(row.registrar, row.aor_index, row.contact_token, row.call_id),
                 secret_hash=bearer.hash_of(papers.secret),
                 relay_user=papers.relay.username,
@@ -145,6 +147,7 @@ class Admission:
         )
         if renewed is None:
             return Conflict.DELETED
+        await self._end_predecessors(renewed, [target.index for target in rows])
         self._proof.ask(renewed)
         self._means.registrations.wake(row.n)
         return Enabled(renewed, papers.secret, papers.relay, papers.opening)

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from sipis.errors import FieldError, RefusedAddress, StoreError
+from sipis.errors import FieldError, RefusedAddress, StoreError, VaultError
 from sipis.lifecycle import Conflict, Enabled, Full
 from sipis.model import Account, InstanceState, Mode, PushEvent
 from sipis.secret import Secret
@@ -89,6 +89,25 @@ async def test_a_repeated_request_gets_fresh_secrets_and_the_former_ones_die(hou
     assert row.relay_user == again.relay.for_app()[0]
     assert house.vault.holds(row)
     assert not house.vault.holds(first.row)
+
+
+async def test_a_repeated_request_ends_the_older_instance_that_the_first_could_not_end(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same when the process was killed in between: the row is there, the older one as well."""
+    old = await house.enable()
+
+    async def broken(*_: object) -> None:
+        raise VaultError("the keys cannot be written")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.vault, "destroy", broken)
+        with pytest.raises(VaultError):
+            await house.lifecycle.enable(order(idempotency_key="k1"))
+    again = await house.enable(idempotency_key="k1")
+    assert again.replayed
+    assert await house.row(old) is None
+    assert not house.vault.holds(old.row)
 
 
 async def test_a_repeated_request_with_the_right_password_revives_a_stopped_instance(
