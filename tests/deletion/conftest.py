@@ -1,20 +1,22 @@
 """A lifecycle on files, whose secrets are known so that they can be looked for."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from sipis.clock import ManualClock
 from sipis.lifecycle import Enabled
 from sipis.model import Account, PushService, PushTarget, TargetKind
 from sipis.secret import Secret
 from sipis.store import lookup
 from sipis.vault import PasswordCredential
 from sipis.vault.search import Wanted, search_files
-from tests.support.lifecycle import House, build, running, settings
+from tests.support.lifecycle import House
+from tests.unit.lifecycle.conftest import clock, house
+
+__all__ = ["clock", "house"]
 
 
 @dataclass
@@ -64,17 +66,6 @@ class Estate:
         known = [tenants] if isinstance(tenants, Tenant) else list(tenants)
         wanted: Sequence[Wanted] = [it for tenant in known for it in tenant.wanted]
         return [path.name for path in search_files(self.files(), wanted)]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture
-async def house(tmp_path: Path, clock: ManualClock) -> AsyncIterator[House]:
-    async with running(build(tmp_path / "data", clock, settings(tmp_path))) as house:
-        yield house
 
 
 @pytest.fixture

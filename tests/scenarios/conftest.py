@@ -131,6 +131,11 @@ class Town:
                 await phone.push(payload)
                 return payload
 
+    async def bound(self, number: int, user: str = "alice") -> None:
+        """Wait until the provider has so many bindings of a user."""
+        while len(self.provider.registrar.bindings(user)) != number:
+            await self.provider.registrar.accepted.next()
+
     async def state(self, phone: Handset, wanted: str) -> Mapping[str, object]:
         """Wait until the API shows this state."""
         while True:

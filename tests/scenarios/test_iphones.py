@@ -96,8 +96,7 @@ async def test_the_death_of_the_last_token_destroys_the_instance(town: Town) -> 
         town.stage.apns.script.always(ap_token(phone, kind), GONE)
     caller = town.provider.call("alice")
     assert (await caller.final).status == 480
-    while town.provider.registrar.bindings("alice"):
-        await town.provider.registrar.accepted.next()
+    await town.bound(0)
     assert (await phone.here("GET")).status == 404
     receipt = await phone.disable()
     assert receipt.status == 200

@@ -108,8 +108,7 @@ async def test_a_new_instance_takes_the_place_of_an_old_one_with_its_token(town:
     assert await ended(phone) == "replaced"
     phone.instance = after
     await town.state(phone, "registered")
-    while len(town.provider.registrar.bindings("alice")) != 1:
-        await town.provider.registrar.accepted.next()
+    await town.bound(1)
 
 
 class TestLifetime:

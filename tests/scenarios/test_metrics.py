@@ -75,8 +75,7 @@ async def test_registrations_messages_and_farewells_are_counted(town: Town) -> N
     assert seen(town, "relay_registrations_total", outcome="registered") >= 1
     assert seen(town, "registrations_total", outcome="registered") == 1
     await phone.disable()
-    while town.provider.registrar.bindings("alice"):
-        await town.provider.registrar.accepted.next()
+    await town.bound(0)
     assert (await phone.here("GET")).status == 404
     assert seen(town, "farewells_total", outcome="accepted") == 1
     assert seen(town, "instances_destroyed_total", reason="disabled") == 1

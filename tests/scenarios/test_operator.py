@@ -1,34 +1,28 @@
 """The operator's commands against a running server, and how `serve` stops."""
 
 import asyncio
-import io
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from sipis.app.serve import serve_until_stopped
 from sipis.cli import app
-from sipis.config import LogSettings
-from sipis.observe.log import set_up
 from sipis.world.handset import Temper
 from tests.scenarios.conftest import Town
+from tests.support.logs import kept_log
 from tests.support.server import to_toml
 
 pytestmark = pytest.mark.timeout(30)
 
 
 @pytest.fixture(autouse=True)
-def own_log() -> Iterator[None]:
+def own_log() -> None:
     """The commands print where the server would log."""
-    set_up(LogSettings(), io.StringIO())
-    yield
-    structlog.reset_defaults()
+    kept_log()
 
 
 @pytest.fixture

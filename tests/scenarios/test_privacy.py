@@ -4,23 +4,21 @@ import asyncio
 import io
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import pytest
-import structlog
 
-from sipis.config import LogSettings
 from sipis.errors import VaultError
-from sipis.observe.log import set_up
 from sipis.sip.digest import Algorithm, ha1
 from sipis.store import lookup
 from sipis.world.handset import Handset, Temper
 from tests.scenarios.conftest import APP, Town
 from tests.support.life import row_of
+from tests.support.logs import kept_log
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -57,11 +55,8 @@ def markers() -> Markers:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    output = io.StringIO()
-    set_up(LogSettings(level="debug"), output)
-    yield output
-    structlog.reset_defaults()
+def log() -> io.StringIO:
+    return kept_log("debug")
 
 
 def found(markers: Mapping[str, str], *texts: bytes) -> set[str]:

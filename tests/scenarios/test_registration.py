@@ -46,16 +46,6 @@ async def replaced(phone: Handset, **what: object) -> Answer:
     return answer
 
 
-async def no_binding_of(town: Town, user: str) -> None:
-    while town.provider.registrar.bindings(user):
-        await town.provider.registrar.accepted.next()
-
-
-async def one_binding_of(town: Town, user: str) -> None:
-    while len(town.provider.registrar.bindings(user)) != 1:
-        await town.provider.registrar.accepted.next()
-
-
 async def test_a_wrong_password_is_tried_once_and_the_app_is_told(town: Town) -> None:
     phone = await enabled(town, account(town, password="wrong"))
     stands = await town.state(phone, "unauthorized")
@@ -64,7 +54,7 @@ async def test_a_wrong_password_is_tried_once_and_the_app_is_told(town: Town) ->
     await town.pushed(phone, "expiring")
     assert len(answered(town)) == 1
     await enabled(town, account(town, "bob"))
-    await one_binding_of(town, "bob")
+    await town.bound(1, "bob")
     assert len([one for one in answered(town) if "alice" in str(one.to)]) == 1
 
 
@@ -185,8 +175,8 @@ class TestAnotherAccount:
     async def test_takes_the_place_of_the_old_at_the_provider(self, town: Town) -> None:
         phone = await town.asleep()
         await replaced(phone, account=account(town, "bob"))
-        await one_binding_of(town, "bob")
-        await no_binding_of(town, "alice")
+        await town.bound(1, "bob")
+        await town.bound(0, "alice")
         await town.state(phone, "registered")
         caller, _ = await town.talk(phone, "bob")
         assert (await caller.bye()).status == 200
@@ -194,7 +184,7 @@ class TestAnotherAccount:
     async def test_is_silent_at_the_old_provider_in_a_takeover(self, town: Town) -> None:
         phone = await town.asleep(mode="takeover")
         await replaced(phone, account=account(town, "bob"))
-        await one_binding_of(town, "bob")
+        await town.bound(1, "bob")
         assert len(town.provider.registrar.bindings("alice")) == 1
         assert not [one for one in sent(town) if one.expires == 0]
 
@@ -214,49 +204,6 @@ class TestAnotherAccount:
         await town.state(phone, "registered")
         caller, _ = await town.talk(phone)
         assert (await caller.bye()).status == 200
-
-
-class TestForeground:
-    """Who has the registration while the app is open."""
-
-    async def test_a_continuous_phone_stays_registered(self, town: Town) -> None:
-        phone = await town.asleep()
-        seen = len(sent(town))
-        stands = (await phone.here("POST", "/foreground")).body
-        assert "foreground_until" not in stands
-        await town.state(phone, "registered")
-        assert len(sent(town)) == seen
-
-    async def test_an_alternating_phone_is_unregistered_until_it_gives_back(
-        self, town: Town
-    ) -> None:
-        phone = await town.asleep(mode="alternate")
-        answer = await phone.here("POST", "/foreground", {"lease": 600})
-        assert answer.status == 200
-        assert "foreground_until" in answer.body
-        await no_binding_of(town, "alice")
-        await town.state(phone, "idle")
-        assert (await phone.here("POST", "/background")).status == 200
-        await one_binding_of(town, "alice")
-        await town.state(phone, "registered")
-
-    async def test_a_takeover_says_nothing_to_the_provider(self, town: Town) -> None:
-        phone = await town.asleep(mode="takeover")
-        seen = len(sent(town))
-        assert (await phone.here("POST", "/foreground")).status == 200
-        assert (await phone.disable()).status == 200
-        other = await enabled(town, account(town, "bob"))
-        await town.state(other, "registered")
-        assert not [one for one in sent(town)[seen:] if "alice" in str(one.to)]
-        assert len(town.provider.registrar.bindings("alice")) == 1
-
-    async def test_a_change_of_mode_gives_the_registration_back(self, town: Town) -> None:
-        phone = await town.asleep(mode="alternate")
-        await phone.here("POST", "/foreground")
-        await town.state(phone, "idle")
-        stands = await replaced(phone, mode="continuous")
-        assert "foreground_until" not in stands.body
-        await town.state(phone, "registered")
 
 
 async def test_a_restart_registers_again_what_was_on_a_connection(town: Town) -> None:

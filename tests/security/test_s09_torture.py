@@ -16,15 +16,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-import structlog
 
-from sipis.config import LogSettings
-from sipis.observe.log import set_up
 from sipis.sip import limits
 from sipis.sip.events import AckMissing, CancelReceived, RequestReceived
 from sipis.sip.flow import Door, Transport
 from sipis.sip.message import Request
 from tests.scenarios.conftest import Town
+from tests.support.logs import kept_log
 from tests.support.raw import Raw, door_of
 
 pytestmark = pytest.mark.timeout(60)
@@ -111,12 +109,8 @@ def within_limits(request: Request, most: int) -> bool:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    output = io.StringIO()
-    before = structlog.get_config()
-    set_up(LogSettings(level="warning"), output)
-    yield output
-    structlog.configure(**before)
+def log() -> io.StringIO:
+    return kept_log("warning")
 
 
 async def besieged(town: Town, seed: str) -> tuple[Watch, Mutator]:

@@ -7,12 +7,11 @@ the best: another program that takes the caches away adds to all but one of them
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
 import pytest
-import structlog
 
 from sipis.clock import ManualClock
 from sipis.config import LogSettings
@@ -36,11 +35,9 @@ Read = Callable[[bytes], None]
 
 
 @pytest.fixture(autouse=True)
-def usual_log() -> Iterator[None]:
+def usual_log() -> None:
     """What a server writes by default: nothing of the kind that concerns single messages."""
     set_up(LogSettings())
-    yield
-    structlog.reset_defaults()
 
 
 def cpu(fresh: Callable[[], Read], data: bytes) -> float:

@@ -3,16 +3,14 @@
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import pytest
-import structlog
 
-from sipis.config import LogSettings
-from sipis.observe.log import set_up
 from sipis.sip.flow import Door
 from sipis.world.handset import Temper
 from tests.scenarios.conftest import Town
+from tests.support.logs import kept_log
 from tests.support.raw import Raw, door_of, request
 
 pytestmark = pytest.mark.timeout(30)
@@ -25,12 +23,8 @@ MARKERS = {
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    output = io.StringIO()
-    before = structlog.get_config()
-    set_up(LogSettings(level="debug"), output)
-    yield output
-    structlog.configure(**before)
+def log() -> io.StringIO:
+    return kept_log("debug")
 
 
 async def live(town: Town) -> list[str]:
