@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from sipis.app.files import Followed
-from sipis.app.memory import give_back
+from sipis.app.memory import Memory
 from sipis.clock import Clock
 from sipis.errors import SipisError
 from sipis.observe.health import Health
@@ -100,10 +100,11 @@ class Upkeep:
 
     async def _stay_lean(self) -> None:
         """Forget who is silent, and give back the memory that this frees."""
+        memory = Memory()
         while True:
             await self._clock.sleep(LEAN_EVERY)
             self._charges.endpoint.forget_idle()
-            give_back(quiet=not self._charges.calls())
+            memory.give_back(calls=self._charges.calls())
 
     async def _keep_tidy(self) -> None:
         """Tidy when a day has passed since the last time, restarts or not."""

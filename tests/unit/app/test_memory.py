@@ -26,16 +26,17 @@ def test_the_c_library_of_this_process_can_be_asked_whatever_it_is() -> None:
     assert memory.trim(ctypes.CDLL(None)) is hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
-@pytest.mark.parametrize("quiet", [True, False])
-def test_all_objects_are_looked_through_in_the_quiet_alone_and_only_when_some_are_old(
-    monkeypatch: pytest.MonkeyPatch, quiet: bool
+def test_all_objects_are_looked_through_when_calls_have_been_over_for_a_while_and_not_again(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    looks: list[int] = []
+    kept, looks = memory.Memory(), list[int]()
     monkeypatch.setattr(gc, "collect", lambda: looks.append(1))
-    for counts in ((5, 5, 0), (0, 0, 1)):
-        monkeypatch.setattr(gc, "get_count", lambda counts=counts: counts)
-        memory.give_back(quiet=quiet)
-    assert len(looks) == int(quiet)
+    looked = []
+    for number, calls in enumerate([0, 7, 0, 0, 0, 0, 0, 0, 1, 0, 0, *[0] * 50]):
+        before = len(looks)
+        kept.give_back(calls=calls)
+        looked += [number] * (len(looks) - before)
+    assert looked == [3, 6, 10, 13]
 
 
 @pytest.mark.skipif(
@@ -46,7 +47,7 @@ def test_what_is_freed_below_something_that_stays_goes_back_to_the_system() -> N
     stays = os.urandom(BLOCK)
     full = resident()
     del blocks
-    memory.give_back(quiet=False)
+    memory.Memory().give_back(calls=1)
     assert full - resident() > BLOCK * BLOCKS / 2
     assert len(stays) == BLOCK
 
