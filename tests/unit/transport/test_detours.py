@@ -218,6 +218,24 @@ class TestOverSockets:
         port = free_port_pair()
         return f"udp:127.0.0.1:{port}", f"tcp:127.0.0.1:{port}"
 
+    @pytest.fixture
+    async def ours(self, start: Start) -> Party:
+        return await start("udp:127.0.0.1:0")
+
+    @pytest.fixture
+    async def theirs(self, start: Start) -> Party:
+        """A peer that answers everything, over UDP and TCP."""
+        party = await start(*self.both())
+        party.answer_all()
+        return party
+
+    @pytest.fixture
+    async def udp_only(self, start: Start) -> Party:
+        """A peer that answers everything over UDP; its port is free for TCP."""
+        party = await start(self.both()[0])
+        party.answer_all()
+        return party
+
     def large(self, method: str = "OPTIONS") -> Request:
         return build_request(method, Subject="x" * LARGEST_REQUEST)
 
@@ -229,10 +247,8 @@ class TestOverSockets:
         return inbox
 
     async def test_a_large_request_arrives_over_tcp_and_a_small_one_over_udp(
-        self, start: Start
+        self, ours: Party, theirs: Party
     ) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
-        theirs.answer_all()
         for request, expected in (
             (self.large(), Transport.TCP),
             (build_request("OPTIONS"), Transport.UDP),
@@ -244,16 +260,14 @@ class TestOverSockets:
             assert response.flow.transport is expected
             assert response.response.via.transport == expected.via_token
 
-    async def test_one_connection_carries_them_all(self, start: Start) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
-        theirs.answer_all()
+    async def test_one_connection_carries_them_all(self, ours: Party, theirs: Party) -> None:
         inboxes = [await self.send(ours, theirs, self.large()) for _ in range(3)]
         flows = {(await inbox.response()).flow for inbox in inboxes}
         assert len(flows) == 1
 
-    async def test_sources_of_their_own_share_no_connection(self, start: Start) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
-        theirs.answer_all()
+    async def test_sources_of_their_own_share_no_connection(
+        self, ours: Party, theirs: Party
+    ) -> None:
         flows = set()
         for share in ("", "pool-1", "pool-2"):
             inbox = Inbox()
@@ -262,35 +276,28 @@ class TestOverSockets:
             flows.add((await inbox.response()).flow)
         assert len(flows) == 3
 
-    async def test_without_tcp_it_arrives_over_udp(self, start: Start) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(self.both()[0])
-        theirs.answer_all()
-        inbox = await self.send(ours, theirs, self.large())
+    async def test_without_tcp_it_arrives_over_udp(self, ours: Party, udp_only: Party) -> None:
+        inbox = await self.send(ours, udp_only, self.large())
         assert (await inbox.response()).flow.transport is Transport.UDP
 
-    async def test_a_server_that_hangs_up_gets_it_over_udp(self, start: Start) -> None:
-        datagrams, stream = self.both()
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(datagrams)
-        theirs.answer_all()
+    async def test_a_server_that_hangs_up_gets_it_over_udp(
+        self, ours: Party, udp_only: Party
+    ) -> None:
         accepted = Inbox()
 
         async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             accepted("connection")
             writer.transport.abort()
 
-        port = int(stream.rpartition(":")[2])
-        async with await asyncio.start_server(hang_up, "127.0.0.1", port):
+        async with await asyncio.start_server(hang_up, "127.0.0.1", udp_only.target().port):
             for _ in range(2):
-                inbox = await self.send(ours, theirs, self.large())
+                inbox = await self.send(ours, udp_only, self.large())
                 assert (await inbox.response()).flow.transport is Transport.UDP
         assert accepted.events == ["connection"]
 
     async def test_a_server_that_is_silent_over_tcp_is_asked_over_udp_the_next_time(
-        self, start: Start, clock: ManualClock
+        self, ours: Party, udp_only: Party, clock: ManualClock
     ) -> None:
-        datagrams, stream = self.both()
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(datagrams)
-        theirs.answer_all()
         accepted, leave = Inbox(), asyncio.Event()
 
         async def swallow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -298,20 +305,19 @@ class TestOverSockets:
             await leave.wait()
             writer.transport.abort()
 
-        port = int(stream.rpartition(":")[2])
-        async with await asyncio.start_server(swallow, "127.0.0.1", port):
-            inbox = await self.send(ours, theirs, self.large())
+        async with await asyncio.start_server(swallow, "127.0.0.1", udp_only.target().port):
+            inbox = await self.send(ours, udp_only, self.large())
             await accepted.next()
             await clock.advance(33)
             assert isinstance(await inbox.next(), RequestTimedOut)
-            inbox = await self.send(ours, theirs, self.large())
+            inbox = await self.send(ours, udp_only, self.large())
             assert (await inbox.response()).flow.transport is Transport.UDP
             leave.set()
 
     async def test_an_invite_is_cancelled_over_the_connection_that_it_took(
-        self, start: Start
+        self, ours: Party, start: Start
     ) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
+        theirs = await start(*self.both())
         inbox = Inbox()
         flow = await ours.endpoint.flow_to(theirs.target())
         transaction = ours.endpoint.send(self.large("INVITE"), flow, inbox)
@@ -325,11 +331,9 @@ class TestOverSockets:
         assert (await inbox.response()).flow.transport is Transport.TCP
 
     async def test_an_app_is_not_connected_to_unless_somebody_vouches_for_its_address(
-        self, start: Start
+        self, start: Start, theirs: Party
     ) -> None:
         ours = await start("udp:127.0.0.1:0", app=["udp:127.0.0.1:0"])
-        theirs = await start(*self.both())
-        theirs.answer_all()
         ways = []
         for connectable in (False, True):
             if connectable:
@@ -342,18 +346,18 @@ class TestOverSockets:
         assert ways == [Transport.UDP, Transport.TCP]
 
     async def test_an_address_that_the_policy_refuses_is_never_connected_to(
-        self, start: Start
+        self, ours: Party, theirs: Party
     ) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
-        theirs.answer_all()
         flow = await ours.endpoint.flow_to(theirs.target())
         ours.endpoint._policy = NetworkPolicy()
         inbox = Inbox()
         ours.endpoint.send(self.large(), flow, inbox)
         assert (await inbox.response()).flow.transport is Transport.UDP
 
-    async def test_what_is_abandoned_meanwhile_never_leaves(self, start: Start) -> None:
-        ours, theirs = await start("udp:127.0.0.1:0"), await start(*self.both())
+    async def test_what_is_abandoned_meanwhile_never_leaves(
+        self, ours: Party, start: Start
+    ) -> None:
+        theirs = await start(*self.both())
         flow = await ours.endpoint.flow_to(theirs.target())
         ours.endpoint.abandon(ours.endpoint.send(self.large(), flow, Inbox()))
         ours.endpoint.send(self.large("MESSAGE"), flow, Inbox())
