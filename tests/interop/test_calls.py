@@ -18,8 +18,7 @@ def test_a_sleeping_phone_is_woken_answers_and_is_hung_up_on(
     transport: Transport, provider: Kamailio, phones: MakePhone, tmp_path: Path
 ) -> None:
     bob = phones(f"bob-{transport}")
-    bob.enable(provider.address(transport))
-    bob.until_reachable()
+    bob.hand_over(provider.address(transport))
 
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
 
@@ -31,13 +30,10 @@ def test_a_sleeping_phone_is_woken_answers_and_is_hung_up_on(
 
 def test_the_callee_may_hang_up(provider: Kamailio, phones: MakePhone, tmp_path: Path) -> None:
     bob = phones("bob-hangs-up")
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call_callee_ends", bob.user, provider.port)
-    bob.heard("Call established")
-    assert bob.softphone is not None
-    bob.softphone.command("hangup")
+    bob.hang_up()
 
     sipp.finish(call)
 
@@ -46,8 +42,7 @@ def test_a_softphone_wakes_up_over_tls(
     provider: Kamailio, phones: MakePhone, tmp_path: Path
 ) -> None:
     bob = phones("bob-over-tls", relay="tls")
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
 
@@ -60,8 +55,7 @@ def test_ack_and_bye_may_come_straight_from_the_caller(
 ) -> None:
     provider = providers(NO_RECORD_ROUTE="1")
     bob = phones("bob-without-record-route")
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call_direct", bob.user, provider.port, caller="127.0.0.2")
     sipp.finish(call)
@@ -75,8 +69,7 @@ def test_a_caller_who_gives_up_leaves_a_cancelled_call(
     provider: Kamailio, phones: MakePhone, tmp_path: Path
 ) -> None:
     bob = phones("bob-too-late", on_call=sleep_on)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "cancel", bob.user, provider.port)
     sipp.finish(call)
@@ -91,8 +84,7 @@ def test_a_call_that_nobody_answers_is_refused_and_missed(
 ) -> None:
     impatient = servers(policy={"react_timeout": 1})
     bob = phones("bob-fast-asleep", at=impatient, on_call=sleep_on)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     sipp.finish(sipp.start(tmp_path, "refused_480", bob.user, provider.port))
 
@@ -103,8 +95,7 @@ def test_a_call_can_be_declined_without_sip(
     provider: Kamailio, phones: MakePhone, tmp_path: Path
 ) -> None:
     bob = phones("bob-declines", on_call=decline)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     sipp.finish(sipp.start(tmp_path, "refused_486", bob.user, provider.port))
 
@@ -122,8 +113,7 @@ def test_of_two_phones_the_first_to_answer_wins_and_the_other_is_told(
     slow = phones("bob-twice", answers="manual")
     quick = phones("bob-twice", on_call=after_the_other)
     for phone in (slow, quick):
-        phone.enable(provider.address())
-        phone.until_reachable()
+        phone.hand_over(provider.address())
     assert slow.instance["instance"] != quick.instance["instance"]
 
     sipp.finish(sipp.start(tmp_path, "call", "bob-twice", provider.port))

@@ -24,8 +24,7 @@ def server(servers: MakeServer) -> Server:
 def bob(phones: MakePhone, provider: Kamailio, tmp_path: Path) -> Phone:
     """A phone that was registered, called and written to."""
     bob = phones(f"zx9-marker-{os.urandom(4).hex()}", on_call=sleep_on)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
     sipp.finish(sipp.start(tmp_path, "cancel", bob.user, provider.port))
     sipp.finish(sipp.start(tmp_path, "message", bob.user, provider.port))
     bob.pushed("message")

@@ -28,8 +28,7 @@ def server(servers: MakeServer) -> Server:
 def register_at_length(phone: Phone, provider: Kamailio) -> None:
     """Hand over an account that says so much of itself that its REGISTER is too large for UDP."""
     wordy = {"display_name": "y" * 256, "user_agent": "z" * 256}
-    phone.enable(provider.address(Transport.UDP), about=wordy)
-    phone.until_reachable()
+    phone.hand_over(provider.address(Transport.UDP), about=wordy)
 
 
 def test_a_large_register_reaches_the_provider_over_tcp_and_calls_come_in(
@@ -62,8 +61,7 @@ def test_a_large_call_reaches_an_app_over_tcp_where_it_listens_and_else_over_udp
     provider: Kamailio, phones: MakePhone, tmp_path: Path, *, has_tcp: bool
 ) -> None:
     bob = phones(f"bob-{has_tcp}", relay="udp", listen=free_port_pair() if has_tcp else 0)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port, subject=LONG))
 

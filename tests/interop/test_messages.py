@@ -13,8 +13,7 @@ TEXT = "Are you asleep?"
 
 
 def is_written_to(phone: Phone, provider: Kamailio, folder: Path) -> None:
-    phone.enable(provider.address())
-    phone.until_reachable()
+    phone.hand_over(provider.address())
     sipp.finish(sipp.start(folder, "message", phone.user, provider.port))
     phone.pushed("message")
 

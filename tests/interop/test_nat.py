@@ -58,8 +58,7 @@ def test_a_call_reaches_an_app_behind_nat_and_the_caller_hangs_up(
     transport: str, provider: Kamailio, phones: MakePhone, network: PrivateNetwork, tmp_path: Path
 ) -> None:
     bob = phones(f"bob-behind-{transport}", relay=transport, network=network)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
 
@@ -73,13 +72,10 @@ def test_an_app_behind_nat_hangs_up(
     transport: str, provider: Kamailio, phones: MakePhone, network: PrivateNetwork, tmp_path: Path
 ) -> None:
     bob = phones(f"bob-hangs-up-{transport}", relay=transport, network=network)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call_callee_ends", bob.user, provider.port)
-    bob.heard("Call established")
-    assert bob.softphone is not None
-    bob.softphone.command("hangup")
+    bob.hang_up()
 
     sipp.finish(call)
 
@@ -88,8 +84,7 @@ def test_keep_alives_hold_the_nat_open_for_the_next_call(
     provider: Kamailio, phones: MakePhone, network: PrivateNetwork, tmp_path: Path
 ) -> None:
     bob = phones("bob-stays", relay="udp", network=network)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
     bob.heard("session closed")
     registers = bob.said().count("REGISTER sip:")
@@ -107,8 +102,7 @@ def test_a_large_call_stays_on_the_flow_since_nobody_can_connect_to_the_app(
     provider: Kamailio, phones: MakePhone, network: PrivateNetwork, tmp_path: Path
 ) -> None:
     bob = phones("bob-gets-much", relay="udp", network=network)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port, subject="x" * LARGEST_REQUEST)
     sipp.finish(call)

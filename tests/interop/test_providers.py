@@ -21,8 +21,7 @@ def test_a_peculiar_challenge_is_answered(
 ) -> None:
     provider = providers(**{peculiarity: "1"})
     bob = phones(f"bob-{peculiarity.lower()}")
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
     assert len(provider.contacts()) == 1
 
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
@@ -34,8 +33,7 @@ def test_a_nonce_that_may_be_used_once_does_not_stop_the_refreshes(
 ) -> None:
     provider = providers(WITH_ONE_TIME_NONCE="1", MAX_EXPIRES="12")
     bob = phones("bob-once")
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     wait_until(lambda: provider.registrations() >= 2, "a refresh of the registration")
 
@@ -54,8 +52,7 @@ def test_a_wrong_password_is_tried_once(providers: MakeProvider, phones: MakePho
     assert stands.get("next_attempt_at") is None
 
     others = phones("bob-beside")
-    others.enable(provider.address())
-    others.until_reachable()
+    others.hand_over(provider.address())
     assert provider.requests("REGISTER") == 2 + 2
     assert provider.registrations() == 1
 
@@ -79,8 +76,7 @@ def test_a_domain_is_found_by_dns_and_proves_its_name_over_tls(
             providers={DOMAIN: {"ca_file": str(trust.ca_file)}},
         )
         bob = phones("bob-by-name", at=server)
-        bob.enable(None)
-        bob.until_reachable()
+        bob.hand_over(None)
 
     assert ";transport=tls" in provider.contacts()[0]
     sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))

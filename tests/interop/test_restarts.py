@@ -28,8 +28,7 @@ def test_after_a_crash_no_binding_is_made_anew_and_calls_arrive(
 ) -> None:
     server = servers()
     bob = phones("bob-after-crash", at=server)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
     with ThreadPoolExecutor(8) as people:
         assert set(people.map(lambda n: enable(server, provider, n), range(SLEEPERS))) == {201}
     wait_until(lambda: registered(server) == SLEEPERS + 1, "everybody to be registered")
@@ -51,8 +50,7 @@ def test_a_server_that_is_told_to_stop_does_so_and_leaves_its_bindings(
     provider = providers(MAX_EXPIRES="3601")
     server = servers()
     bob = phones("bob-is-kept", at=server)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     assert server.program is not None
     server.program.signal(signal.SIGTERM)
@@ -71,8 +69,7 @@ def test_a_call_that_rings_while_the_server_stops_is_answered_and_ends_at_the_ne
 
     server = servers()
     bob = phones("bob-in-a-hurry", at=server, on_call=answer_through_a_stopping_server)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port)
     bob.heard("Call established")
@@ -88,8 +85,7 @@ def test_a_running_call_outlives_a_crash(
 ) -> None:
     server = servers()
     bob = phones("bob-talks-on", at=server)
-    bob.enable(provider.address())
-    bob.until_reachable()
+    bob.hand_over(provider.address())
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port)
     bob.heard("Call established")

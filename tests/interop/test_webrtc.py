@@ -65,8 +65,7 @@ def call_sleeper(
 
     def call(user: str, transport: Transport = Transport.UDP) -> tuple[Phone, WebPhone]:
         phone = phones(user, on_call=sleep_on)
-        phone.enable(provider.address(transport))
-        phone.until_reachable()
+        phone.hand_over(provider.address(transport))
         carol.do("call", f"sip:{user}@{DOMAIN}")
         uuid = str(phone.pushed("call")["call"])
         assert phone.fate_of(uuid) == "ringing"

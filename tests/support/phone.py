@@ -98,6 +98,19 @@ class Phone:
             self.instance = given.body
         return given
 
+    def hand_over(
+        self, registrar: str | None, *, about: Mapping[str, object] | None = None
+    ) -> None:
+        """Enable, and wait until the provider and the server both know where to find the phone."""
+        self.enable(registrar, about=about)
+        self.until_reachable()
+
+    def hang_up(self) -> None:
+        """End the call as soon as the softphone has one."""
+        self.heard("Call established")
+        assert self.softphone is not None
+        self.softphone.command("hangup")
+
     def here(self, method: str, path: str = "", body: object = None) -> Answer:
         """Call the API for this instance."""
         wait_until(lambda: self.instance, "the instance to be created")
