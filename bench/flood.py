@@ -41,8 +41,17 @@ silent run out of time, and the memory of all that is given back."""
 APP_KEY: Final = "app-key-of-the-flood"
 
 
+AS_DEPLOYED: Final = {
+    "PYTHONMALLOC": "malloc",
+    "GLIBC_TUNABLES": "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0",
+}
+"""How the container and the unit of the manual set the allocator: what is freed is overwritten."""
+
+
 class Besieged(Server):
-    """A server with all doors open."""
+    """A server with all doors open, and the allocator as it is deployed."""
+
+    environment = AS_DEPLOYED
 
     def __init__(self, folder: Path, town: Town, *, calls_per_second: float) -> None:
         self._calls_per_second = calls_per_second

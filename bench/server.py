@@ -19,6 +19,9 @@ ADMIN_TOKEN = "admin-token-of-the-benches"
 class Server:
     """A server whose data lie in `folder`/data; phones may be put there before it starts."""
 
+    environment: Mapping[str, str] = {}
+    """What its process finds in its environment beside our own."""
+
     def __init__(self, folder: Path, **sections: Mapping[str, object]) -> None:
         """`sections` are added to the settings; a key of them may be dotted."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -43,7 +46,7 @@ class Server:
         config = str(self.folder / "sipis.toml")
         self.program = Program(
             [sys.executable, "-m", "sipis", "serve", "--config", config],
-            self.folder, {"PYTHONPATH": str(ROOT)},
+            self.folder, {"PYTHONPATH": str(ROOT), **self.environment},
         )  # fmt: skip
         wait_until(self._is_ready, "sipis to be ready", patience)
         return time.monotonic() - began
