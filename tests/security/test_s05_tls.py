@@ -72,7 +72,7 @@ async def test_a_certificate_that_does_not_hold_gets_no_registration(
         })  # fmt: skip
     await town.state(phones.pop("good.example"), "registered")
     stands = await asyncio.gather(*(town.state(phone, "error") for phone in phones.values()))
-    assert {body["reason"] for body in stands} == {"unreachable"}
+    assert {body["reason"] for body in stands} == {"untrusted"}
     reached = [domain for domain, it in providers.items() if it.registrar.requests.items]
     assert reached == ["good.example"]
 
