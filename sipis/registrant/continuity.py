@@ -145,16 +145,27 @@ class Continuity:
                 self._moved = False
 
     async def beat(self) -> None:
-        """A service: note that the server lives, and notice when the clock was set."""
+        """A service: note that the server lives, and notice when it did not for a while."""
         await self._resumed.wait()
         while True:
             wall, monotonic = self._clock.wall(), self._clock.monotonic()
             await self._note_life(wall)
+            rested_at = self._clock.monotonic()
             await self._clock.sleep(BEAT)
-            passed = self._clock.monotonic() - monotonic
-            if self._clock.wall() - wall < passed - JUMP:
-                _log.warning("the clock was set back", seconds=round(passed))
-                self.moved()
+            now = self._clock.monotonic()
+            self._look_back(
+                ahead=self._clock.wall() - wall - (now - monotonic), stood=now - rested_at - BEAT
+            )
+
+    def _look_back(self, *, ahead: float, stood: float) -> None:
+        """After the clock was set back, or nothing was sent for longer than NAT bindings last.
+
+        `ahead` is what the wall clock gained on time itself, as it does in a machine that is
+        suspended; `stood` is for how long this process did not run. Both are in seconds.
+        """
+        if abs(ahead) > JUMP or stood > self._nat_binding:
+            _log.warning("the clock was set, or time stood still", seconds=round(ahead or stood))
+            self.moved()
 
     async def _note_life(self, now: float) -> None:
         self._in_use = {remote: until for remote, until in self._in_use.items() if until > now}

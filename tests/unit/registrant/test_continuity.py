@@ -156,6 +156,18 @@ async def test_when_a_peer_sees_us_elsewhere_all_bindings_move_and_leave_no_ghos
         assert all("@192.0.2.77:41000" in contact for contact in registrar.bindings)
 
 
+async def test_after_a_machine_stood_still_longer_than_nat_bindings_last_all_are_made_again(
+    tmp_path: Path, clock: ManualClock, registrar: Registrar
+) -> None:
+    async with staged(tmp_path, clock, registrar) as stage:
+        phones = [await stage.add_phone() for _ in range(3)]
+        await stage.until(lambda: len(registrar.bindings) == len(phones))
+        sent = len(registrar.requests)
+        clock.jump(120)
+        await clock.advance(150)
+        assert len(registrar.requests) == sent + len(phones)
+
+
 async def test_a_clock_set_back_does_not_let_bindings_lapse(
     tmp_path: Path, clock: ManualClock, registrar: Registrar
 ) -> None:
