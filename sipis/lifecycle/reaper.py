@@ -5,6 +5,7 @@ never as long as the shortest life that an app can ask for, so that none is over
 end anything itself: there is one path.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import structlog
@@ -14,8 +15,10 @@ from sipis.lifecycle.destruction import Destruction, Doomed
 from sipis.lifecycle.herald import Herald
 from sipis.lifecycle.intake import SHORTEST_TTL
 from sipis.lifecycle.means import Means
+from sipis.lifecycle.orders import Deleted
 from sipis.model import DeletionReason, InstanceState, PushEvent
 from sipis.store import instances, lookup, notes, slots
+from sipis.store.slots import SlotHolder
 
 SHORTEST_SLEEP: Final = 0.2
 LONGEST_SLEEP: Final = SHORTEST_TTL / 2
@@ -45,12 +48,18 @@ class Reaper:
         while True:
             now = self._means.calendar.now()
             expired = await self._means.store.read(slots.expired_holders, now, BATCH)
-            deleted = await self._destruction.destroy(
-                expired, DeletionReason.EXPIRED, silently=silently
-            )
+            deleted = await self._end(expired, silently=silently)
             ended += len(deleted)
             if len(expired) < BATCH or any(one.pending for one in deleted):
                 return ended
+
+    async def _end(self, expired: Sequence[SlotHolder], *, silently: bool) -> list[Deleted]:
+        """End them; those that an older database brought back at a start lost their keys before."""
+        holds, destroy = self._means.vault.holds, self._destruction.destroy
+        lost = [one for one in expired if silently and not holds(one)]
+        rest = [one for one in expired if not silently or holds(one)]
+        ended = await destroy(lost, DeletionReason.KEY_LOST, silently=silently)
+        return ended + await destroy(rest, DeletionReason.EXPIRED, silently=silently)
 
     async def watch_expiry(self) -> None:
         """A service: end instances within a second of their expiry."""

@@ -91,3 +91,26 @@ async def test_an_operator_sees_the_living_while_the_clock_is_ahead(empty_town: 
         url = f"http://127.0.0.1:{server.admin_port}/v1/admin/instances"
         async with http.get(url, headers={"Authorization": f"Bearer {token}"}) as said:
             assert len((await said.json())["instances"]) == 1
+
+
+async def test_a_restored_backup_of_accounts_that_ended_in_time_accuses_nobody(
+    empty_town: Town,
+) -> None:
+    """Their deadline has passed meanwhile; their keys were destroyed long before."""
+    clock, data = SetClock(), empty_town.folder / "server"
+    async with served(empty_town, clock):
+        phone = await empty_town.phone()
+        account = {"aor": empty_town.provider.add("bob", "secret"), "password": "secret"}
+        assert (await phone.enable(account, ttl=3600)).status == 201
+    backup = {path: path.read_bytes() for path in data.glob("*.db*")}
+    async with served(empty_town, clock) as server:
+        assert await server._lifecycle.delete(str(phone.instance["instance"])) is not None
+        await server._notary.work()
+    for path, content in backup.items():
+        path.write_bytes(content)
+    clock.off = 2 * 3600.0
+    async with served(empty_town, clock) as server:
+        _, report = await taken_away(server)
+    assert report.reasons == {"key_lost": 1}
+    assert report.findings == []
+    assert any("restored" in it for it in report.notices)

@@ -55,6 +55,7 @@ class Rules:
         self._unrolled: list[tuple[int, int]] = []
         self._rolls: list[tuple[int, int]] = []
         self._hidden = 0
+        self._keys_lost = False
         self._now = 0
         self.lost: list[tuple[int, bytes]] = []
 
@@ -114,7 +115,9 @@ class Rules:
         if deadline not in {None, leaf["deadline"]}:
             self._find(f"leaf {seq}: its deadline was {deadline}")
         after = seconds(leaf["minute"]) - seconds(leaf["deadline"])
-        if max(late, after) > self._limits.late or late > max(0, after) + MINUTE:
+        if self._keys_lost and leaf["reason"] == "key_lost":
+            pass  # its key was gone before; when, the leaves that are lost told
+        elif max(late, after) > self._limits.late or late > max(0, after) + MINUTE:
             self._find(f"leaf {seq}: destroyed {max(late, after)} s after its deadline")
         if leaf["epoch_before"] < self._epoch:
             self._told_after_its_roll(leaf)
@@ -178,12 +181,14 @@ class Rules:
             )
 
     def _restore(self, leaf: Leaf) -> None:
+        self._keys_lost = True
         self._report.notices.append(f"leaf {leaf['seq']}: an older database was restored")
         if "c" in leaf:
             self.lost.append((leaf["count"], bytes.fromhex(leaf["c"])))
             self._base = None
 
     def _keyloss(self, leaf: Leaf) -> None:
+        self._keys_lost = True
         self._rolls.clear()
         self._epoch = 0  # perhaps the epoch slot was lost as well, and generations begin anew
         self._report.notices.append(f"leaf {leaf['seq']}: keys of {leaf['count']} rows were lost")

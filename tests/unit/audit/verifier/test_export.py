@@ -160,6 +160,13 @@ def test_l9_a_destruction_later_than_that_is_found(late: float) -> None:
     assert findings(birth(1, ttl=60), death(1, NOW + 60 + late, deadline=NOW + 60))
 
 
+def test_a_key_that_was_lost_before_is_held_to_no_deadline_once_the_loss_was_told() -> None:
+    lost = death(1, NOW + 7200, deadline=NOW + 60, reason=DeletionReason.KEY_LOST)
+    for told in (Leaf(Kind.RESTORE, NOW, c=name(9), count=3), Leaf(Kind.KEYLOSS, NOW, count=1)):
+        assert not findings(birth(1, ttl=60), told, lost)
+    assert findings(birth(1, ttl=60), lost)
+
+
 def test_l9_a_lie_about_the_lateness_is_found_by_the_minute() -> None:
     lie = Leaf(
         Kind.DESTROYED, NOW + 600, c=name(1), reason=DeletionReason.EXPIRED,
