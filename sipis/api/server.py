@@ -9,12 +9,12 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from aiohttp import HttpVersion11, web
 
 from sipis.api.admin import token_guard
-from sipis.api.connection import Connection, marking
+from sipis.api.connection import Connection, Guests, hearing, marking
 from sipis.api.edge import edge
 from sipis.api.keys import KeyFile
 from sipis.api.limits import RateLimit, named_by_proxy, peer
@@ -25,17 +25,18 @@ from sipis.clock import Clock
 from sipis.config import AdminSettings, ApiSettings
 from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
-from sipis.transport.streams import copies_of
+from sipis.observe.supervisor import Supervisor
+from sipis.transport.acceptor import Acceptor
+from sipis.transport.arrivals import MOST_ARRIVALS, Arrival, Arrivals
+from sipis.transport.sockets import open_socket
 
 PATIENCE: Final = 12.0
 """Seconds for the head of a request, counted from the connection or from the last answer."""
 PROXY_PATIENCE: Final = 75.0
 """The same where a proxy stands in front: it keeps its connections, and slow peers, to itself."""
-HANDSHAKE_TIMEOUT: Final = 10.0
-LINGERING: Final = 2.0
-"""Seconds for the rest of a body that nobody wants."""
 MOST_CONNECTIONS: Final = 5_000
-BACKLOG: Final = 1024
+CONNECTIONS_PER_SOURCE: Final = 256
+"""Of one address, or one /64 over IPv6; where a proxy stands in front they all come from it."""
 OPERATORS_PER_MINUTE = 6000
 
 Handlers = Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]]
@@ -87,22 +88,38 @@ def admin_app(
 
 
 class HttpListener:
-    """One HTTP address that serves one application."""
+    """One HTTP address that serves one application; run() must be running from its start on."""
 
     def __init__(
-        self, app: web.Application, settings: ApiSettings | AdminSettings, section: str
+        self,
+        app: web.Application,
+        settings: ApiSettings | AdminSettings,
+        section: str,
+        clock: Clock,
     ) -> None:
         self._rinse = Rinse()
-        app.middlewares.insert(0, rinsing(self._rinse))
+        app.middlewares[:0] = [hearing, rinsing(self._rinse)]
         app.on_response_prepare.append(marking)
-        proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
-        self._patience = PROXY_PATIENCE if proxied else PATIENCE
         self._runner = web.AppRunner(app)
-        self._servers: list[asyncio.Server] = []
+        self._supervisor = Supervisor("api", clock)
         self._settings = settings
         self._section = section
         self._context: ssl.SSLContext | None = None
+        self._acceptors: list[Acceptor] = []
+        self._proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
+        self._patience = PROXY_PATIENCE if self._proxied else PATIENCE
+        self._limit(clock)
         self.port = settings.port
+
+    def _limit(self, clock: Clock) -> None:
+        """Bound who is in and who is on the way in; a proxy in front is everybody's source."""
+        spawn = self._supervisor.spawn
+        if self._proxied:
+            self._guests = Guests(MOST_CONNECTIONS, MOST_CONNECTIONS)
+            self._arrivals = Arrivals(clock, spawn, per_source=MOST_ARRIVALS)
+        else:
+            self._guests = Guests(MOST_CONNECTIONS, CONNECTIONS_PER_SOURCE)
+            self._arrivals = Arrivals(clock, spawn)
 
     async def start(self) -> None:
         """Listen; ConfigError names the section when the address cannot be had."""
@@ -119,7 +136,10 @@ class HttpListener:
         except BaseException:
             await self.stop()
             raise
-        self.port = int(self._servers[0].sockets[0].getsockname()[1])
+
+    async def run(self) -> None:
+        """Take connections until stop() or cancellation."""
+        await self._supervisor.run()
 
     def reload(self) -> None:
         """Use renewed certificate files from the next handshake on; ConfigError: as it was."""
@@ -132,53 +152,34 @@ class HttpListener:
 
     async def stop(self) -> None:
         """Finish the requests under way, within seconds, and stop listening."""
-        for server in self._servers:
-            server.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._arrivals.end_all()
+        self._guests.turn_away()
         await self._runner.cleanup()
+        self._supervisor.stop()
         self._rinse.close()
 
     async def _listen(self) -> None:
-        """Open the address, then accept from copies of its sockets as well (see copies_of)."""
-        settings = self._settings
-        first = await self._serve(host=settings.host, port=settings.port)
-        for listening in first.sockets:
-            original = socket.fromfd(listening.fileno(), listening.family, listening.type)
-            for copy in copies_of(original):
-                await self._serve(sock=copy)
-
-    async def _serve(self, **where: Any) -> asyncio.Server:
-        server = await asyncio.get_running_loop().create_server(
-            self._admit,
-            ssl=self._context,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT if self._context else None,
-            backlog=BACKLOG,
-            start_serving=False,
-            **where,
+        """Open every address that the host stands for."""
+        addresses = await asyncio.get_running_loop().getaddrinfo(
+            self._settings.host, self.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        self._servers.append(server)
-        await server.start_serving()
-        return server
+        for family, kind, _, _, (host, port, *_) in addresses:
+            bound = open_socket(family, kind, str(host), int(port))
+            self._acceptors.append(Acceptor(bound, self._welcome, self._arrivals))
+            self.port = int(bound.getsockname()[1])
+        for acceptor in self._acceptors:
+            acceptor.open()
 
-    def _admit(self) -> asyncio.Protocol:
-        """Who talks to a new connection: HTTP, or nobody when there are too many."""
+    async def _welcome(self, arrival: Arrival) -> None:
         http = self._runner.server
-        if http is None or len(http.connections) >= MOST_CONNECTIONS:
-            return _TurnedAway()
-        return Connection(
-            http,
-            loop=asyncio.get_running_loop(),
-            access_log=None,  # type: ignore[arg-type]
-            keepalive_timeout=self._patience,
-            lingering_time=LINGERING,
-        )
-
-
-class _TurnedAway(asyncio.Protocol):
-    """Closes its connection before anything is said."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Close it."""
-        transport.close()
+        if http is None:
+            raise ConnectionAbortedError
+        connection = Connection(http, self._guests, self._patience)
+        if self._proxied:
+            connection.settled.set()
+        await connection.come_in(arrival, self._context)
 
 
 def server_context(settings: ApiSettings) -> ssl.SSLContext | None:

@@ -171,7 +171,7 @@ class Server:
 
     async def _run_rooms(self, ground: Ground) -> None:
         """Start every room's own work; on the way out each is asked to stop before it is left."""
-        group = await self._open.enter_async_context(asyncio.TaskGroup())
+        self._group = group = await self._open.enter_async_context(asyncio.TaskGroup())
         upkeep = Upkeep(self._charges(ground), self._dated)
         group.create_task(ground.endpoint.run())
         tasks = [
@@ -205,18 +205,17 @@ class Server:
         inbox = InboxHandlers(self._lifecycle, self._relay)
         evidence = EvidenceHandlers(self._notary, ground.store)
         handlers = instances.handlers() | inbox.handlers() | evidence.handlers()
-        self._api = HttpListener(
-            public_app(settings.api, handlers, self._clock, metrics), settings.api, "api"
-        )
+        public = public_app(settings.api, handlers, self._clock, metrics)
+        self._api = HttpListener(public, settings.api, "api", self._clock)
         operators = AdminHandlers(self._lifecycle, ground.store, metrics, self.health, self._dated)
         canary = CanaryHandlers(self._canary, wipes=wipes_freed())
         auditor = AuditorHandlers(self._notary, checkpoints_of(settings), ground.store, self._dated)
         routes = operators.routes() + auditor.routes() + canary.routes()
-        self._admin = HttpListener(
-            admin_app(routes, self._admin_token, self._clock, metrics), settings.admin, "admin"
-        )
+        inner = admin_app(routes, self._admin_token, self._clock, metrics)
+        self._admin = HttpListener(inner, settings.admin, "admin", self._clock)
         for listener in (self._admin, self._api):
             await listener.start()
+            self._group.create_task(listener.run())
             self._open.push_async_callback(listener.stop)
 
     def _charges(self, ground: Ground) -> Charges:

@@ -13,6 +13,8 @@ from sipis.clock import Alarm, Clock
 from sipis.errors import TransportError
 from sipis.observe.supervisor import Supervisor
 from sipis.sip.flow import Flow, Transport
+from sipis.transport.acceptor import Acceptor, hand_over
+from sipis.transport.arrivals import Arrivals, Welcome
 from sipis.transport.flows import Association, FlowTable, Limits, Pool
 from sipis.transport.networks import parse_address
 from sipis.transport.receiver import Connection, Receiver
@@ -23,7 +25,6 @@ from sipis.transport.streams import (
     StreamConnection,
     Unfinished,
     connect_stream,
-    serve_streams,
 )
 from sipis.transport.targets import Listener, Target
 from sipis.transport.tls import TlsContexts, TlsPolicy, TlsSettings, verify_peer
@@ -61,26 +62,24 @@ class Connections:
         self._table = FlowTable(limits)
         self._unfinished = Unfinished(limits.unfinished)
         self._pool = Pool(self._connect, self._table)
-        self._servers: list[asyncio.Server] = []
+        self._arrivals = Arrivals(
+            clock, supervisor.spawn, limits.arrivals, limits.arrivals_per_source
+        )
+        self._acceptors: list[Acceptor] = []
         self._web_listeners: list[WebSocketListener] = []
         self._web_client = WebSocketClient(receiver)
         self._sweeper: Alarm | None = None
         self._emptied = asyncio.Event()
+        self._closing = False
 
-    async def listen(self, listener: Listener) -> tuple[str, int]:
+    def listen(self, listener: Listener) -> tuple[str, int]:
         """Open a listener; returns its address. ConfigError when it cannot be had."""
         context = self.tls.server() if listener.transport.secure else None
         bound = bind_stream(listener)
         host, port, *_ = bound.getsockname()
-        origin = partial(self._origin, listener)
-        if listener.transport in (Transport.WS, Transport.WSS):
-            site = WebSocketListener(self._receiver, origin)
-            self._web_listeners.append(site)
-            await site.listen(bound, context)
-        else:
-            make = partial(self._accept, origin)
-            self._servers += await serve_streams(bound, make, context)
-        self._sweep_later()
+        acceptor = Acceptor(bound, self._welcome(listener, context), self._arrivals)
+        self._acceptors.append(acceptor)
+        acceptor.open()
         return host, port
 
     async def flow(self, association: Association) -> Flow:
@@ -120,8 +119,8 @@ class Connections:
         return self._table.alike(flow)
 
     def admit(self, connection: Connection) -> bool:
-        """Take a connection in; False when there are too many."""
-        if not self._table.add(connection):
+        """Take a connection in; False when there are too many, or no more are wanted."""
+        if self._closing or not self._table.add(connection):
             return False
         self._emptied.clear()
         self._sweep_later()
@@ -141,8 +140,10 @@ class Connections:
 
     async def close(self) -> None:
         """Stop listening, then end every connection; what is unsent has a moment to leave."""
-        for server in self._servers:
-            server.close()
+        self._closing = True
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._arrivals.end_all()
         for connection in self._table:
             connection.close()
         await self._await_end()
@@ -161,6 +162,16 @@ class Connections:
         except TimeoutError:
             for connection in self._table:
                 connection.abort()
+
+    def _welcome(self, listener: Listener, context: ssl.SSLContext | None) -> Welcome:
+        """How those who connect to a listener are brought in."""
+        origin = partial(self._origin, listener)
+        if listener.transport in (Transport.WS, Transport.WSS):
+            site = WebSocketListener(self._receiver, origin, context)
+            self._web_listeners.append(site)
+            return site.welcome
+        make = partial(self._accept, origin)
+        return partial(hand_over, make=make, context=context)
 
     def _accept(self, origin: Callable[[], Origin]) -> StreamConnection:
         return StreamConnection(origin(), self._receiver, self._unfinished)
@@ -223,9 +234,7 @@ class Connections:
                 connection.abort()
             elif now - connection.last_received > IDLE_TIMEOUT and not self._held(connection.flow):
                 self.end(connection)
-        for site in self._web_listeners:
-            site.sweep(now)
-        if self._table or self._web_listeners:
+        if self._table:
             self._sweep_later()
 
 

@@ -136,7 +136,7 @@ class Endpoint:
         """Open every listener, or none; ConfigError names the one that cannot be had."""
         try:
             for listener in self._listeners:
-                self.listening.append(await self._listen(listener))
+                self.listening.append(self._listen(listener))
         except BaseException:
             await self.stop()
             raise
@@ -406,11 +406,11 @@ class Endpoint:
     def _may_connect(self, flow: Flow) -> bool:
         return self.connectable(flow) and self._policy.permits(*flow.remote)
 
-    async def _listen(self, listener: Listener) -> BoundListener:
+    def _listen(self, listener: Listener) -> BoundListener:
         if listener.transport is Transport.UDP:
             host, port = self._udp.listen(listener).local
         else:
-            host, port = await self._connections.listen(listener)
+            host, port = self._connections.listen(listener)
         return BoundListener(listener.door, listener.transport, host, port)
 
 

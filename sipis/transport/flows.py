@@ -10,9 +10,11 @@ from dataclasses import dataclass
 
 from sipis.errors import TransportError
 from sipis.sip.flow import Door, Flow, Transport
+from sipis.transport.arrivals import ARRIVALS_PER_SOURCE, MOST_ARRIVALS
+from sipis.transport.quota import Quota
 from sipis.transport.receiver import Connection
 from sipis.transport.targets import Target
-from sipis.transport.throttle import USUAL_RATE, Rate, source_of
+from sipis.transport.throttle import USUAL_RATE, Rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +25,10 @@ class Limits:
     """Connections in all."""
     per_source: int = 256
     """Incoming connections of one source address, or of one /64 over IPv6."""
+    arrivals: int = MOST_ARRIVALS
+    """Incoming connections whose TLS handshake or upgrade is not done yet; they come on top."""
+    arrivals_per_source: int = ARRIVALS_PER_SOURCE
+    """Those of one source."""
     rate: Rate = USUAL_RATE
     """Messages of one source that we never wrote to."""
     unfinished: int = 64 * 1024 * 1024
@@ -33,9 +39,9 @@ class FlowTable:
     """Every open connection by its flow."""
 
     def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+        self._most = limits.connections
         self._open: dict[Flow, Connection] = {}
-        self._per_source: Counter[str | bytes] = Counter()
+        self._incoming = Quota(limits.per_source)
         self._per_kind: Counter[tuple[Door, Transport]] = Counter()
 
     def __len__(self) -> int:
@@ -46,14 +52,12 @@ class FlowTable:
 
     def add(self, connection: Connection) -> bool:
         """Take a connection in; False when its source, or all together, have too many."""
-        source = source_of(connection.flow.remote[0])
-        if len(self._open) >= self._limits.connections:
+        if len(self._open) >= self._most:
             return False
-        if connection.incoming and self._per_source[source] >= self._limits.per_source:
+        if connection.incoming and not self._incoming.take(connection.flow.remote[0]):
             return False
         self._open[connection.flow] = connection
         self._per_kind[_kind(connection.flow)] += 1
-        self._per_source[source] += connection.incoming
         return True
 
     def remove(self, connection: Connection) -> None:
@@ -62,7 +66,7 @@ class FlowTable:
             return
         self._per_kind[_kind(connection.flow)] -= 1
         if connection.incoming:
-            self._free(source_of(connection.flow.remote[0]))
+            self._incoming.give_back(connection.flow.remote[0])
 
     def get(self, flow: Flow) -> Connection | None:
         """The open connection of a flow."""
@@ -80,11 +84,6 @@ class FlowTable:
     def alike(self, flow: Flow) -> int:
         """How many connections of the same door and transport are open."""
         return self._per_kind[_kind(flow)]
-
-    def _free(self, source: str | bytes) -> None:
-        self._per_source[source] -= 1
-        if self._per_source[source] <= 0:
-            del self._per_source[source]
 
 
 def _kind(flow: Flow) -> tuple[Door, Transport]:

@@ -13,6 +13,9 @@ from sipis.transport.targets import Listener
 BUFFER: Final = 4 * 1024 * 1024
 """Bytes of kernel buffer asked for, so that a burst of datagrams survives a busy moment."""
 
+BACKLOG: Final = 1024
+"""Connections that the system keeps for us until they are accepted."""
+
 NEVER: Final = float("-inf")
 """When a flow was last heard over which nothing came yet."""
 
@@ -44,7 +47,7 @@ def _bind(listener: Listener, kind: socket.SocketKind) -> socket.socket:
 def open_socket(
     family: socket.AddressFamily, kind: socket.SocketKind, host: str, port: int
 ) -> socket.socket:
-    """A bound socket that never blocks; IPv6 sockets carry IPv6 alone."""
+    """A bound socket that never blocks, one for connections listens; IPv6 is carried alone."""
     opened = socket.socket(family, kind)
     try:
         opened.settimeout(0)
@@ -56,6 +59,8 @@ def open_socket(
         else:
             opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((host, port))
+        if kind == socket.SOCK_STREAM:
+            opened.listen(BACKLOG)
     except OSError:
         opened.close()
         raise

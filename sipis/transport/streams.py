@@ -6,24 +6,21 @@ Refuses asyncio's stream objects: a protocol costs less for each connection and 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, cast
 
 from sipis.errors import RemoteProtocolError, TransportError, UntrustedPeer
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.framing import Keepalive, StreamFramer
+from sipis.transport.acceptor import SHUTDOWN_TIMEOUT
 from sipis.transport.receiver import Receiver
 
 HANDSHAKE_TIMEOUT: Final = 10.0
-SHUTDOWN_TIMEOUT: Final = 2.0
 MESSAGE_TIMEOUT: Final = 10.0
 """Seconds in which a message once begun, and the first one at all, must be complete."""
 MOST_UNSENT: Final = 1024 * 1024
 """Bytes that wait for a slow reader before it is cut off."""
-BACKLOG: Final = 1024
-ACCEPTED_AT_ONCE: Final = 16
-"""Connections taken from the queue of a listener in one turn of the loop."""
 PIECE: Final = 8 * 1024
 """Bytes that are cut into messages at a time."""
 FREE: Final = 4 * 1024
@@ -212,42 +209,6 @@ class StreamConnection(asyncio.Protocol):
             (remote[0].partition("%")[0], remote[1]),
             self._origin.listener,
         )
-
-
-async def serve_streams(
-    bound: socket.socket, make: Callable[[], StreamConnection], context: ssl.SSLContext | None
-) -> list[asyncio.Server]:
-    """Accept connections on a bound socket; a start that is cancelled gives the port back."""
-    servers: list[asyncio.Server] = []
-    try:
-        for copy in copies_of(bound):
-            server = await asyncio.get_running_loop().create_server(
-                make,
-                sock=copy,
-                backlog=BACKLOG,
-                ssl=context,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT if context else None,
-                ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if context else None,
-                start_serving=False,
-            )
-            servers.append(server)
-            await server.start_serving()
-    except BaseException:
-        for server in servers:
-            server.close()
-        raise
-    return servers
-
-
-def copies_of(bound: socket.socket) -> Iterator[socket.socket]:
-    """The socket and further descriptors of it, each made when a server is there to own it.
-
-    In one turn uvloop accepts one connection of each descriptor. With a single one, a busy loop
-    lets a flood of connections push those of others out of the queue.
-    """
-    yield bound
-    for _ in range(ACCEPTED_AT_ONCE - 1):
-        yield bound.dup()
 
 
 async def connect_stream(

@@ -5,25 +5,31 @@ that the network policy passed is the one that is connected to.
 """
 
 import asyncio
-import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import aiohttp
+import structlog
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from sipis.errors import TransportError
 from sipis.sip.flow import Flow
 from sipis.sip.grammar import format_hostport
 from sipis.sip.limits import MAX_STREAM_MESSAGE
+from sipis.transport.arrivals import Arrival
 from sipis.transport.receiver import Receiver
-from sipis.transport.streams import BACKLOG, HANDSHAKE_TIMEOUT, MOST_UNSENT, Origin, PeerCheck
+from sipis.transport.streams import HANDSHAKE_TIMEOUT, MOST_UNSENT, Origin, PeerCheck
+from sipis.transport.visitor import Visitor, settle
 
 SUBPROTOCOL: Final = "sip"
 MOST_WAITING: Final = 1024
 """Messages that wait for a slow reader, besides the octets that may, before it is cut off."""
 CLOSE_TIMEOUT: Final = 2.0
+
+_log = structlog.get_logger("transport")
 
 Socket = web.WebSocketResponse | aiohttp.ClientWebSocketResponse[bool]
 
@@ -114,52 +120,71 @@ class WebSocketConnection:
             await self._ws.send_str(text)
 
 
-class WebSocketListener:
-    """The HTTP server behind one ws or wss listener; every path leads to the same place."""
+class _Request(web.BaseRequest):
+    """A request whose answers do not say what they are made with."""
 
-    def __init__(self, receiver: Receiver, origin: Callable[[], Origin]) -> None:
+    async def _prepare_hook(self, response: web.StreamResponse) -> None:
+        response.headers.pop("Server", None)
+
+
+class _Visitor(Visitor):
+    """One HTTP connection, until it is upgraded or lost."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,  # noqa: ARG002 - aiohttp's signature
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes what the peer sent
+    ) -> web.StreamResponse:
+        """The last answer of a connection; ConnectionError when another one has begun."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of another answer is sent")
+        if isinstance(exc, HttpProcessingError | OSError | TransportError):
+            return _refusal(400)
+        _log.error("request crashed", error=type(exc).__name__)
+        return _refusal(500)
+
+
+class WebSocketListener:
+    """The HTTP server behind one ws or wss listener; every path leads to the same place.
+
+    A stranger learns nothing from it: it neither names itself nor repeats what it was sent.
+    """
+
+    def __init__(
+        self, receiver: Receiver, origin: Callable[[], Origin], context: ssl.SSLContext | None
+    ) -> None:
         self._receiver = receiver
         self._origin = origin
-        self._server = web.Server(self._accept, access_log=None)
-        self._runner = web.ServerRunner(self._server, shutdown_timeout=CLOSE_TIMEOUT)
-        self._upgraded: set[web.RequestHandler] = set()
-        self._waiting: dict[web.RequestHandler, float] = {}
+        self._context = context
+        factory = partial(_Request, loop=asyncio.get_running_loop())
+        self._server = web.Server(self._accept, request_factory=factory)
 
-    async def listen(self, bound: socket.socket, context: ssl.SSLContext | None) -> None:
-        """Accept on a bound socket."""
-        await self._runner.setup()
-        site = web.SockSite(self._runner, bound, ssl_context=context, backlog=BACKLOG)
-        await site.start()
-
-    def sweep(self, now: float) -> None:
-        """End connections whose HTTP handshake takes too long."""
-        self._waiting = {
-            http: self._waiting.get(http, now)
-            for http in self._server.connections
-            if http not in self._upgraded
-        }
-        for http, since in self._waiting.items():
-            if now - since > HANDSHAKE_TIMEOUT:
-                http.force_close()
+    async def welcome(self, arrival: Arrival) -> None:
+        """Bring a connection through TLS and the upgrade; OSError when TLS fails."""
+        await _Visitor(self._server, HANDSHAKE_TIMEOUT).come_in(arrival, self._context)
 
     async def close(self) -> None:
-        """Stop listening and end what is open."""
-        await self._runner.cleanup()
+        """End what is open."""
+        self._server.pre_shutdown()
+        await self._server.shutdown(CLOSE_TIMEOUT)
 
     async def _accept(self, request: web.BaseRequest) -> web.StreamResponse:
-        offered = request.headers.get("Sec-WebSocket-Protocol", "")
-        if SUBPROTOCOL not in (name.strip() for name in offered.split(",")):
-            return web.Response(status=400, text="WebSocket subprotocol sip expected\n")
         ws = web.WebSocketResponse(
             protocols=(SUBPROTOCOL,),
             compress=False,
             max_msg_size=MAX_STREAM_MESSAGE,
             timeout=CLOSE_TIMEOUT,
         )
+        if not _offers_sip(request) or not ws.can_prepare(request):
+            return _refusal(400)
         flow = _flow(self._origin(), request.get_extra_info)
         connection = WebSocketConnection(ws, flow, self._receiver, incoming=True)
         if not self._receiver.opened(connection):
-            return web.Response(status=503)
+            return _refusal(503)
         await self._serve(connection, ws, request)
         return ws
 
@@ -171,11 +196,21 @@ class WebSocketListener:
         except BaseException:
             self._receiver.closed(connection)
             raise
-        self._upgraded.add(request.protocol)
-        try:
-            await connection.serve()
-        finally:
-            self._upgraded.discard(request.protocol)
+        settle(request)
+        await connection.serve()
+
+
+def _offers_sip(request: web.BaseRequest) -> bool:
+    """Asked first, for aiohttp writes what else was offered into its log."""
+    offered = request.headers.get("Sec-WebSocket-Protocol", "")
+    return SUBPROTOCOL in (name.strip() for name in offered.split(","))
+
+
+def _refusal(status: int) -> web.Response:
+    """A bare status, and the end of the connection."""
+    answer = web.Response(status=status)
+    answer.force_close()
+    return answer
 
 
 class WebSocketClient:
@@ -241,6 +276,7 @@ class WebSocketClient:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0, force_close=True),
                 cookie_jar=aiohttp.DummyCookieJar(),
+                skip_auto_headers=("User-Agent",),
                 trace_configs=[tracing],
             )
         return self._session

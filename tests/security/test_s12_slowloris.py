@@ -1,16 +1,25 @@
-"""S12: a thousand slow connections cost the others nothing, and are closed within 15 seconds."""
+"""S12: a thousand slow connections cost the others nothing, and are closed within 15 seconds.
+
+Nor do those keep anybody out that never get through their TLS handshake or their upgrade.
+"""
 
 import asyncio
 import statistics
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
 
 import pytest
 
+from sipis.api import server as api
 from sipis.sip.flow import Door, Transport
+from sipis.transport import endpoint
+from sipis.transport.arrivals import Arrivals
+from sipis.transport.flows import Limits
 from sipis.world.handset import Handset
 from tests.scenarios.conftest import Town
 from tests.support.raw import door_of
+from tests.support.transport import HELLO, REQUEST, Stranger, until
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -91,3 +100,42 @@ async def test_slow_connections_are_closed_in_time_and_cost_the_others_nothing(t
     for before, now in zip(usual, beset, strict=True):
         assert now < max(2 * before, FLOOR)
     assert (await phone.here("GET")).status == 200
+
+
+PLACES = 100
+
+
+def all_but(held: int, strangers: list[Stranger]) -> bool:
+    """Whether so many are held and the others have been hung up on."""
+    return sum(not one.has_been_closed() for one in strangers) == held
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer places for connections that are half made, so that the test needs fewer of them."""
+    monkeypatch.setattr(endpoint, "Limits", partial(Limits, arrivals=PLACES))
+    monkeypatch.setattr(api, "Arrivals", partial(Arrivals, most=PLACES))
+
+
+@pytest.mark.parametrize("transport", [Transport.TLS, Transport.WSS])
+@pytest.mark.usefixtures("narrow")
+async def test_a_call_comes_through_while_strangers_hold_every_place_of_the_half_made(
+    empty_town: Town, transport: Transport
+) -> None:
+    town = empty_town
+    sip = town.certified(f"{transport}:127.0.0.1:0")
+    server = await town.serve(sip=sip, api={"requests_per_minute": 1_000_000})
+    phone = await town.asleep()
+    doors = [
+        (door_of(server, Door.APP, transport), HELLO),
+        (("127.0.0.1", server.api_port), REQUEST),
+    ]
+    with ExitStack() as stack:
+        for address, said in doors:
+            strangers = [
+                stack.enter_context(Stranger(address, f"127.0.2.{1 + n // 50}", said))
+                for n in range(2 * PLACES)
+            ]
+            await until(partial(all_but, PLACES, strangers))
+        await town.talk(phone)
+        assert (await phone.here("GET")).status == 200

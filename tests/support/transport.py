@@ -3,11 +3,14 @@
 import asyncio
 import datetime
 import itertools
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -66,6 +69,11 @@ class Party:
     endpoint: Endpoint
     provider: Inbox = field(default_factory=Inbox)
     app: Inbox = field(default_factory=Inbox)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Where its first listener is reached."""
+        return self.endpoint.listening[0].host, self.endpoint.listening[0].port
 
     def target(self, place: int = 0, tls_name: str | None = None) -> Target:
         """Where one of its listeners is reached."""
@@ -186,3 +194,64 @@ def _pem(key: ec.EllipticCurvePrivateKey) -> bytes:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
+
+
+HELLO = bytes.fromhex("16030100c8010000c40303") + bytes(20)
+"""The beginning of a ClientHello."""
+REQUEST = b"GET / HTTP/1.1\r\nHost: sip.example\r\nUpgrade: webs"
+HALF_MADE = [
+    pytest.param("tls:127.0.0.1:0", b"", id="tls, nothing"),
+    pytest.param("tls:127.0.0.1:0", HELLO, id="tls, half a hello"),
+    pytest.param("ws:127.0.0.1:0", b"", id="ws, nothing"),
+    pytest.param("ws:127.0.0.1:0", REQUEST, id="ws, half a header"),
+    pytest.param("ws:127.0.0.1:0", REQUEST + b"ocket\r\n", id="ws, half a head"),
+    pytest.param("wss:127.0.0.1:0", HELLO, id="wss, half a hello"),
+]
+"""Listeners, and what a stranger says there before falling silent."""
+
+
+class Stranger:
+    """A bare connection from an address of loopback that says something and waits."""
+
+    def __init__(self, address: tuple[str, int], source: str, said: bytes = b"") -> None:
+        self._socket = socket.create_connection(address, 10, (source, 0))
+        self._socket.settimeout(0)
+        self._socket.send(said)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Go away."""
+        self._socket.close()
+
+    async def hears(self) -> bytes:
+        """Wait for what is said next."""
+        async with asyncio.timeout(10):
+            return await asyncio.get_running_loop().sock_recv(self._socket, 4096)
+
+    def has_been_closed(self) -> bool:
+        """Whether the other side has hung up by now."""
+        try:
+            while self._socket.recv(4096):
+                pass
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            pass
+        return True
+
+    async def is_closed(self) -> bool:
+        """Wait until the other side hangs up."""
+        await until(self.has_been_closed)
+        return True
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Let the loop run until the condition holds."""
+    async with asyncio.timeout(10):
+        while not condition():  # noqa: ASYNC110 - what is waited for has no event of its own
+            await asyncio.sleep(0)

@@ -8,7 +8,9 @@ import pytest
 from aiohttp import web
 
 from sipis.api.server import HttpListener
+from sipis.clock import SystemClock
 from sipis.config import ApiSettings
+from tests.support.http import running
 
 SECRET = b"SecretOfAnApp"
 Ask = Callable[[bytes], Awaitable[tuple[str, bytes]]]
@@ -23,8 +25,7 @@ async def ask() -> AsyncIterator[Ask]:
     """Say something to a listener; returns head and body of what it says until it closes."""
     app = web.Application()
     app.router.add_get("/crash", crash)
-    listener = HttpListener(app, ApiSettings(port=0), "api")
-    await listener.start()
+    listener = HttpListener(app, ApiSettings(port=0), "api", SystemClock())
 
     async def ask(data: bytes) -> tuple[str, bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)
@@ -35,8 +36,8 @@ async def ask() -> AsyncIterator[Ask]:
         head, _, body = answer.partition(b"\r\n\r\n")
         return head.decode(), body
 
-    yield ask
-    await listener.stop()
+    async with running(listener):
+        yield ask
 
 
 @pytest.mark.parametrize(

@@ -14,18 +14,23 @@ from sipis.errors import ConfigError, TransportError
 from sipis.sip.events import RequestFailed
 from sipis.sip.flow import Door, Transport
 from sipis.transport.endpoint import Endpoint
+from sipis.transport.flows import Limits
 from sipis.transport.networks import NetworkPolicy
 from sipis.transport.targets import Listener
 from sipis.transport.tls import TlsPolicy, TlsSettings
 from tests.support.transport import (
+    HALF_MADE,
+    HELLO,
     LOOPBACK,
     Authority,
     Inbox,
     Issued,
     Party,
+    Stranger,
     build_request,
     counting_entropy,
     running,
+    until,
 )
 
 Run = Callable[[Coroutine[Any, Any, None]], None]
@@ -43,7 +48,9 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 @asynccontextmanager
-async def pair(listener: str, ours: TlsSettings, theirs: TlsSettings) -> AsyncIterator[list[Party]]:
+async def pair(
+    listener: str, ours: TlsSettings, theirs: TlsSettings, limits: Limits | None = None
+) -> AsyncIterator[list[Party]]:
     """A client and a server that answers all with 200."""
     made = [
         Endpoint(
@@ -52,6 +59,7 @@ async def pair(listener: str, ours: TlsSettings, theirs: TlsSettings) -> AsyncIt
             policy=NetworkPolicy(LOOPBACK),
             entropy=counting_entropy(),
             tls=tls,
+            limits=limits,
         )
         for texts, tls in (([], ours), ([listener], theirs))
     ]
@@ -163,3 +171,48 @@ def test_a_busy_loop_takes_many_connections_in_one_turn(run: Run) -> None:
                 one.close()
 
     run(conversation())
+
+
+@pytest.mark.parametrize(("listener", "said"), HALF_MADE)
+def test_a_phone_comes_in_while_strangers_hold_every_place(
+    run: Run, listener: str, said: bytes, authority: Authority, server_certificate: Issued
+) -> None:
+    theirs = TlsSettings(server_certificate.cert_file, server_certificate.key_file)
+    ours = TlsSettings(providers={"example.com": TlsPolicy(authority.file)})
+    limits = Limits(arrivals=40, arrivals_per_source=4)
+
+    async def call() -> None:
+        async with pair(listener, ours, theirs, limits) as (client, server):
+            strangers = [
+                Stranger(server.address, f"127.0.1.{1 + n // 5}", said) for n in range(100)
+            ]
+            held = server.endpoint._connections._arrivals
+            await until(lambda: sum(one.has_been_closed() for one in strangers) == 60)
+            assert len(held) == 40
+            flow = await client.endpoint.flow_to(server.target(tls_name="example.com"))
+            inbox = Inbox()
+            client.endpoint.send(build_request(), flow, inbox)
+            assert (await inbox.response()).response.status == 200
+            assert len(held) == 39
+            for one in strangers:
+                one.close()
+
+    run(call())
+
+
+@pytest.mark.parametrize("transport", [it for it in Transport if it.reliable])
+def test_a_stop_at_any_moment_hangs_up_on_who_is_on_the_way_in(
+    run: Run, transport: Transport, server_certificate: Issued
+) -> None:
+    tls = TlsSettings(server_certificate.cert_file, server_certificate.key_file)
+
+    async def stop_after(turns: int) -> None:
+        async with pair(f"{transport}:127.0.0.1:0", TlsSettings(), tls) as (_, server):
+            with Stranger(server.address, "127.0.0.1", HELLO) as stranger:
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                await server.endpoint.stop()
+                assert await stranger.is_closed()
+
+    for turns in range(12):
+        run(stop_after(turns))

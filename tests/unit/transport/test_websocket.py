@@ -7,12 +7,14 @@ from uuid import uuid4
 import aiohttp
 import pytest
 from aiohttp import web
+from structlog.testing import capture_logs
 
 from sipis.clock import ManualClock
 from sipis.errors import TransportError
 from sipis.sip.events import RequestFailed
 from sipis.sip.flow import Transport
 from sipis.sip.message import Response, parse_message
+from sipis.transport import websocket
 from sipis.transport.flows import Limits
 from sipis.transport.streams import MOST_UNSENT
 from sipis.transport.targets import Target
@@ -72,6 +74,82 @@ async def test_plain_http_is_turned_away(start: Start, browser: aiohttp.ClientSe
     ours = await start(WS)
     async with browser.get(url(ours).replace("ws:", "http:")) as answer:
         assert answer.status == 400
+
+
+UPGRADE = (
+    b"GET /Secret HTTP/1.1\r\nHost: Secret\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: sip\r\n\r\n"
+)
+TURNED_AWAY = {
+    "a page": b"GET /Secret HTTP/1.1\r\nHost: Secret\r\n\r\n",
+    "a form": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 7\r\n\r\nSecret!",
+    "another method": UPGRADE.replace(b"GET /Secret", b"SECRET /"),
+    "another upgrade": UPGRADE.replace(b"websocket", b"Secret"),
+    "no upgrade": UPGRADE.replace(b"Connection: Upgrade", b"Connection: Secret"),
+    "another version": UPGRADE.replace(b"13", b"Secret"),
+    "a broken key": UPGRADE.replace(b"dGhlIHNhbXBsZSBub25jZQ==", b"Secret"),
+    "another subprotocol": UPGRADE.replace(b": sip", b": Secret"),
+    "no HTTP": b"OPTIONS sip:Secret SIP/2.0\r\n\r\n",
+    "half of TLS": b"\x16\x03\x01\x02\x00Secret\r\n\r\n",
+    "a broken header": b"GET / HTTP/1.1\r\nSecret\r\n\r\n",
+    "a broken line": b"GET /Secret\0 HTTP/1.1\r\n\r\n",
+    "an endless line": b"GET /" + b"Secret" * 5000 + b" HTTP/1.1\r\n\r\n",
+    "a wrong expectation": b"GET / HTTP/1.1\r\nHost: a\r\nExpect: Secret\r\n\r\n",
+}
+
+
+async def whole_answer(party: Party, said: bytes) -> bytes:
+    """What a listener says until it closes."""
+    bound = party.endpoint.listening[0]
+    reader, writer = await asyncio.open_connection(bound.host, bound.port)
+    writer.write(said)
+    async with asyncio.timeout(PATIENCE):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize("request_", TURNED_AWAY.values(), ids=TURNED_AWAY)
+async def test_who_is_turned_away_learns_nothing_and_is_quoted_nowhere(
+    start: Start, request_: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = await start(WS)
+    answer = await whole_answer(ours, request_)
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.split(b"\r\n")[0] in {b"HTTP/1.1 400 Bad Request", b"HTTP/1.0 400 Bad Request"}
+    assert body == b""
+    for word in (b"secret", b"server:", b"aiohttp", b"python", b"sip"):
+        assert word not in answer.lower()
+    assert caplog.text == ""
+
+
+async def test_an_upgrade_does_not_say_what_it_was_made_with(start: Start) -> None:
+    ours = await start(WS)
+    bound = ours.endpoint.listening[0]
+    reader, writer = await asyncio.open_connection(bound.host, bound.port)
+    writer.write(UPGRADE)
+    async with asyncio.timeout(PATIENCE):
+        head = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 101 ")
+    assert b"\r\nserver:" not in head.lower()
+
+
+async def test_a_fault_of_ours_is_logged_by_its_type_alone(
+    start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours = await start(WS)
+
+    def crash(*_: object, incoming: bool) -> None:
+        raise ValueError("Secret")
+
+    monkeypatch.setattr(websocket, "WebSocketConnection", crash)
+    with capture_logs() as lines:
+        answer = await whole_answer(ours, UPGRADE)
+    assert answer.startswith(b"HTTP/1.1 500 ")
+    assert lines == [{"event": "request crashed", "error": "ValueError", "log_level": "error"}]
+    assert caplog.text == ""
 
 
 async def test_one_source_gets_only_so_many_websockets(
