@@ -104,7 +104,7 @@ class Upkeep:
         while True:
             await self._clock.sleep(LEAN_EVERY)
             self._charges.endpoint.forget_idle()
-            memory.give_back(calls=self._charges.calls())
+            memory.give_back()
 
     async def _keep_tidy(self) -> None:
         """Tidy when a day has passed since the last time, restarts or not."""

@@ -26,17 +26,26 @@ def test_the_c_library_of_this_process_can_be_asked_whatever_it_is() -> None:
     assert memory.trim(ctypes.CDLL(None)) is hasattr(ctypes.CDLL(None), "malloc_trim")
 
 
-def test_all_objects_are_looked_through_when_calls_have_been_over_for_a_while_and_not_again(
+def test_all_objects_are_looked_through_when_it_has_been_quiet_for_a_while_and_not_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    kept, looks = memory.Memory(), list[int]()
+    busy, looks, looked = 0, list[int](), list[int]()
+    monkeypatch.setattr(gc, "get_stats", lambda: [{}, {"collections": busy}, {}])
     monkeypatch.setattr(gc, "collect", lambda: looks.append(1))
-    looked = []
-    for number, calls in enumerate([0, 7, 0, 0, 0, 0, 0, 0, 1, 0, 0, *[0] * 50]):
-        before = len(looks)
-        kept.give_back(calls=calls)
+    kept = memory.Memory()
+    for number, made in enumerate([0, 7, 0, 0, 0, 0, 0, 0, 1, 0, 0, *[0] * 50]):
+        before, busy = len(looks), busy + made
+        kept.give_back()
         looked += [number] * (len(looks) - before)
     assert looked == [3, 6, 10, 13]
+
+
+def test_the_collector_itself_tells_when_much_is_made() -> None:
+    before = memory._collections()
+    gc.collect(1)
+    assert memory._collections() == before + 1
+    gc.collect()
+    assert memory._collections() == before + 1
 
 
 @pytest.mark.skipif(
@@ -47,7 +56,7 @@ def test_what_is_freed_below_something_that_stays_goes_back_to_the_system() -> N
     stays = os.urandom(BLOCK)
     full = resident()
     del blocks
-    memory.Memory().give_back(calls=1)
+    memory.Memory().give_back()
     assert full - resident() > BLOCK * BLOCKS / 2
     assert len(stays) == BLOCK
 

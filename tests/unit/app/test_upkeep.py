@@ -9,8 +9,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
-import pytest
-
 from sipis.app.files import Followed
 from sipis.app.memory import LOOKS
 from sipis.app.upkeep import DAILY, FIRST_LOOK, LEAN_EVERY, Charges, Upkeep
@@ -34,7 +32,6 @@ class Chores:
         self.store = InlineRunner(folder)
         self.health = Health()
         self.metrics = Metrics()
-        self.calls = 0
         self.endpoint = SimpleNamespace(transactions=0, forget_idle=self.forget_idle)
         self.forgot = 0
         self.charges = Charges(
@@ -44,7 +41,7 @@ class Chores:
             metrics=self.metrics,
             health=self.health,
             roller=cast(Roller, SimpleNamespace(lateness=0.0)),
-            calls=lambda: self.calls,
+            calls=lambda: 0,
         )
 
     def forget_idle(self) -> None:
@@ -155,19 +152,17 @@ class Ring:
         self.own = self
 
 
-@pytest.mark.parametrize("calls", [0, 1])
-async def test_what_refers_to_itself_is_looked_for_when_nobody_has_called_for_a_while(
-    tmp_path: Path, calls: int
+async def test_what_refers_to_itself_and_who_is_silent_is_forgotten_in_the_quiet(
+    tmp_path: Path,
 ) -> None:
     chores, clock = Chores(tmp_path / "data"), ManualClock()
-    chores.calls = calls
     with collector_off():
         left = weakref.ref(Ring())
         async with chores.done_by(clock):
             for _ in range(min(LOOKS)):
                 assert left() is not None
                 await clock.advance(LEAN_EVERY)
-            assert (left() is None) is (calls == 0)
+            assert left() is None
             assert chores.forgot == min(LOOKS)
     await chores.close()
 
