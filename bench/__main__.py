@@ -16,6 +16,7 @@ from sipis.observe.log import set_up
 
 BENCHES: Final = (
     "core",
+    "loops",
     "registration",
     "memory",
     "invite_to_push",
