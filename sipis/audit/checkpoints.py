@@ -47,17 +47,23 @@ class Checkpoints:
         return max(known, key=lambda it: it[1].head.size, default=None)
 
     def publish(self, checkpoint: Checkpoint, day: str) -> None:
-        """Add to the file of that day, durably."""
+        """Add to the file of that day, durably, in the place of what was cut off before."""
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self._folder / f"{day}{SUFFIX}").open("a", encoding="utf-8") as file:
-            file.write(checkpoint.text + "\n")
+        end = len(self.published(day).encode())
+        with (self._folder / f"{day}{SUFFIX}").open("ab") as file:
+            file.truncate(end)
+            file.write(f"{checkpoint.text}\n".encode())
             file.flush()
             os.fsync(file.fileno())
 
     def published(self, day: str) -> str:
-        """All that was published on that day, an empty line after each; empty: nothing."""
+        """All that was published on that day, an empty line after each; empty: nothing.
+
+        What a full disk or a power loss cut off is left out.
+        """
         path = self._folder / f"{day}{SUFFIX}"
-        return path.read_text(encoding="utf-8") if path.exists() else ""
+        found = path.read_bytes().decode("utf-8", "replace") if path.exists() else ""
+        return "".join(f"{it}\n" for it in split(found))
 
     def days(self) -> list[str]:
         """The days with published checkpoints, in order."""
@@ -98,9 +104,8 @@ def _halves(content: bytes) -> Iterator[tuple[int, str]]:
 
 def split(text: str) -> list[str]:
     """The checkpoints of a file, each a note of its own; what a crash cut off is left out."""
-    parts = text.split("\n\n")
+    parts = text.split("\n\n")[:-1]
     return [
         f"{body}\n\n{signatures}\n"
         for body, signatures in zip(parts[0::2], parts[1::2], strict=False)
-        if signatures
     ]

@@ -1,9 +1,11 @@
+import os
 from pathlib import Path
 
 import pytest
 
 from sipis.audit.checkpoints import HALF, NEWEST, Checkpoints, split
 from sipis.audit.note import Checkpoint, Head, checkpoint
+from sipis.audit.verifier.forms import read_checkpoints
 from tests.support.tlog import ORIGIN, MemoryKey
 
 
@@ -69,6 +71,32 @@ def test_what_a_crash_cut_off_is_left_out() -> None:
     whole = signed(1).text + "\n"
     for length in range(len(whole)):
         assert split(whole + whole[:length])[0] == signed(1).text
+
+
+def test_what_a_full_disk_or_power_loss_cut_off_is_neither_published_nor_written_on(
+    folder: Checkpoints, tmp_path: Path
+) -> None:
+    """An auditor reads the whole day or nothing of it."""
+    day, whole = "2027-01-15", signed(1).text + "\n"
+    path = tmp_path / "checkpoints" / f"{day}.checkpoints"
+    folder.publish(signed(1), day)
+    for length in range(1, len(signed(2).text) + 1):
+        path.write_text(whole + signed(2).text[:length], encoding="utf-8")
+        assert folder.published(day) == whole
+        assert folder.newest() == (ORIGIN, signed(1))
+        folder.publish(signed(3), day)
+        assert [it.size for it in read_checkpoints(folder.published(day))] == [1, 3]
+
+
+def test_a_disk_that_takes_half_a_checkpoint_is_asked_again(
+    folder: Checkpoints, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "No space")))
+        with pytest.raises(OSError, match="No space"):
+            folder.publish(signed(1), "2027-01-15")
+    folder.publish(signed(2), "2027-01-15")
+    assert read_checkpoints(folder.published("2027-01-15"))[-1].size == 2
 
 
 def test_old_days_are_dropped_whole(folder: Checkpoints) -> None:
