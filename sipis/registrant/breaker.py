@@ -132,7 +132,8 @@ class RefusalBudget:
     """How many refused credentials an address sees from us within any hour.
 
     Only accounts that were never registered, or were refused last time, draw on it: they reserve
-    before they try, so that not even a crowd of them at once exceeds the budget. Where such
+    before they try, so that not even a crowd of them at once exceeds the budget. Those that have
+    failed before (`again`) get half of it, or a few of them would keep all new ones out. Where such
     accounts have succeeded of late, `credit` lets more of them try at a time.
     """
 
@@ -141,18 +142,19 @@ class RefusalBudget:
     credit: int = 0
     refused_at: deque[float] = field(default_factory=deque)
 
-    def has_room(self, now: float) -> bool:
+    def has_room(self, now: float, *, again: bool = False) -> bool:
         """Whether one more doubtful account may try."""
         self._forget(now)
-        left = self.per_hour - len(self.refused_at)
+        left = self._share(again=again) - len(self.refused_at)
         return left > 0 and self.reserved < left + self.credit
 
-    def free_in(self, now: float) -> float:
-        """Seconds until the oldest refusal is an hour old; few while only tries are in the way."""
+    def free_in(self, now: float, *, again: bool = False) -> float:
+        """Seconds until enough refusals are an hour old; few while only tries are in the way."""
         self._forget(now)
-        if len(self.refused_at) < self.per_hour or not self.refused_at:
+        too_many = len(self.refused_at) - self._share(again=again)
+        if too_many < 0 or not self.refused_at:
             return CROWD_PATIENCE
-        return self.refused_at[0] + HOUR - now
+        return self.refused_at[too_many] + HOUR - now
 
     def succeeded(self) -> None:
         """A doubtful account was registered."""
@@ -170,6 +172,9 @@ class RefusalBudget:
         """The address has refused credentials of ours."""
         self.credit = 0
         self.refused_at.append(now)
+
+    def _share(self, *, again: bool) -> int:
+        return self.per_hour - self.per_hour // 2 if again else self.per_hour
 
     def _forget(self, now: float) -> None:
         while self.refused_at and abs(now - self.refused_at[0]) >= HOUR:

@@ -96,7 +96,7 @@ class Opening:
             return Result(Outcome.MISFIT)
         except (TransportError, FieldError):
             return Result(Outcome.UNREACHABLE)
-        passable = _passable(ways, now, doubtful=doubtful)
+        passable = _passable(ways, now, doubtful=doubtful, again=claim.failures > 0)
         if isinstance(passable, Result):
             return passable
         wanted = opened.account.expires or self._expires
@@ -170,10 +170,11 @@ class Opening:
         desk.min_expires = max(desk.min_expires, known.min_expires if known else 0)
 
 
-def _passable(ways: list[Way], now: float, *, doubtful: bool) -> list[Way] | Result:
+def _passable(ways: list[Way], now: float, *, doubtful: bool, again: bool) -> list[Way] | Result:
     """The ways whose gates are open, or the shortest wait."""
-    passable = [way for way in ways if way.gate.wait(now, doubtful=doubtful) is None]
+    waits = [way.gate.wait(now, doubtful=doubtful, again=again) for way in ways]
+    passable = [way for way, wait in zip(ways, waits, strict=True) if wait is None]
     if passable:
         return passable
-    waits = (way.gate.wait(now, doubtful=doubtful) or 0.0 for way in ways)
-    return Result(Outcome.PROVIDER_PAUSED, retry_after=min(waits))
+    shortest = min(wait for wait in waits if wait is not None)
+    return Result(Outcome.PROVIDER_PAUSED, retry_after=shortest)

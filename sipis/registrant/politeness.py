@@ -96,12 +96,15 @@ class Gate:
     breaker: Breaker = field(default_factory=Breaker)
     changed: bool = False
 
-    def wait(self, now: float, *, doubtful: bool) -> float | None:
-        """Seconds until an attempt may go here; None when it may go now."""
+    def wait(self, now: float, *, doubtful: bool, again: bool = False) -> float | None:
+        """Seconds until an attempt may go here; None when it may go now.
+
+        `again`: the account has failed before.
+        """
         if not self.breaker.admits(now):
             return max(self.breaker.until - now, CANARY_PATIENCE)
-        if doubtful and not self.budget.has_room(now):
-            return self.budget.free_in(now)
+        if doubtful and not self.budget.has_room(now, again=again):
+            return self.budget.free_in(now, again=again)
         return None
 
     def enter(self, *, doubtful: bool) -> None:

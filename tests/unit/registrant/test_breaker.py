@@ -128,6 +128,18 @@ def test_the_budget_of_refusals_is_that_of_any_hour() -> None:
     assert budget.has_room(3600.0)
 
 
+def test_half_of_the_budget_is_kept_for_accounts_that_try_for_the_first_time() -> None:
+    budget = RefusalBudget(4)
+    budget.refused(0.0)
+    assert budget.has_room(600.0, again=True)
+    budget.refused(600.0)
+    assert not budget.has_room(900.0, again=True)
+    assert budget.has_room(900.0)
+    budget.refused(900.0)
+    assert budget.free_in(1000.0, again=True) == 3200.0
+    assert budget.has_room(4200.0, again=True)
+
+
 def test_a_clock_set_back_leaves_no_refusal_for_longer_than_before() -> None:
     budget = RefusalBudget(1)
     budget.refused(86_400.0)
