@@ -126,7 +126,11 @@ class Destruction:
 
     def is_ending(self, n: int) -> bool:
         """Whether an end of this instance is under way, so that its missing key is no loss."""
-        return n in self._ending or n in self._unerased
+        return n in self._ending or self.is_unerased(n)
+
+    def is_unerased(self, n: int) -> bool:
+        """Whether this instance has ended and only its row waits for the database."""
+        return n in self._unerased
 
     async def _end(
         self, doomed: Sequence[Doomed], reason: DeletionReason, words: _LastWords

@@ -146,10 +146,12 @@ class Lifecycle:
         return await self._to_the_end("plant", self._admission.plant(order))
 
     async def find(self, id: str, secret: str) -> InstanceRow | None:  # noqa: A002
-        """The instance whose bearer secret this is; None for an unknown id or a wrong secret."""
-        row = await self._means.store.read(lookup.by_id, id, self._means.calendar.now())
-        stored = bearer.NOBODY if row is None else row.secret_hash
-        return row if bearer.matches(secret, stored) else None
+        """The instance whose bearer secret this is; None for an unknown id or a wrong secret.
+
+        None as well for one that has ended and whose row the database does not let go of yet.
+        """
+        row = await self._known(id, secret)
+        return None if row is None or self._destruction.is_unerased(row.n) else row
 
     async def replace(self, row: InstanceRow, order: ReplaceOrder) -> InstanceRow | None:
         """Replace what the order holds; None when the instance has ended. FieldError as enable."""
@@ -180,7 +182,7 @@ class Lifecycle:
         reason: DeletionReason = DeletionReason.DISABLED,
     ) -> Deleted | None:
         """End an instance for its app; a repetition gets the same receipt. None: not found."""
-        row = await self.find(id, secret)
+        row = await self._known(id, secret)
         if row is not None:
             return await self._end(row, reason)
         return await self._ended_before(id, secret)
@@ -248,6 +250,11 @@ class Lifecycle:
     def on_unopenable(self, n: int) -> None:
         """A row has no key any more: it is erased in passing."""
         self._spawn("key lost", lambda: self._erase_keyless(n))
+
+    async def _known(self, id: str, secret: str) -> InstanceRow | None:  # noqa: A002
+        row = await self._means.store.read(lookup.by_id, id, self._means.calendar.now())
+        stored = bearer.NOBODY if row is None else row.secret_hash
+        return row if bearer.matches(secret, stored) else None
 
     async def _tell(self, n: int, event: PushEvent) -> None:
         await self._herald.tell(n, event)

@@ -104,7 +104,7 @@ async def test_a_repeated_request_ends_the_older_instance_that_the_first_could_n
         patch.setattr(house.vault, "destroy", broken)
         with pytest.raises(VaultError):
             await house.lifecycle.enable(order(idempotency_key="k1"))
-    again = await house.enable(idempotency_key="k1")
+    await house.enable(idempotency_key="k1")
     assert await house.row(old) is None
     assert not house.vault.holds(old.row)
 

@@ -93,6 +93,7 @@ async def test_a_receipt_that_waits_for_the_database_stays_the_one_that_was_give
 
     monkeypatch.setattr(house.store, "write", full)
     first = await house.lifecycle.disable(enabled.row.id, enabled.secret)
+    assert await house.lifecycle.find(enabled.row.id, enabled.secret) is None
     await house.clock.advance(120)
     assert await house.lifecycle.disable(enabled.row.id, enabled.secret) == first
     await house.clock.advance(240)
