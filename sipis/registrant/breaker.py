@@ -154,7 +154,7 @@ class RefusalBudget:
         too_many = len(self.refused_at) - self._share(again=again)
         if too_many < 0 or not self.refused_at:
             return CROWD_PATIENCE
-        return self.refused_at[too_many] + HOUR - now
+        return self.refused_at[min(too_many, len(self.refused_at) - 1)] + HOUR - now
 
     def succeeded(self) -> None:
         """A doubtful account was registered."""

@@ -140,6 +140,13 @@ def test_half_of_the_budget_is_kept_for_accounts_that_try_for_the_first_time() -
     assert budget.has_room(4200.0, again=True)
 
 
+def test_no_budget_at_all_is_no_room_for_anybody() -> None:
+    budget = RefusalBudget(0)
+    budget.refused(0.0)
+    assert not budget.has_room(600.0)
+    assert budget.free_in(600.0) == 3000.0
+
+
 def test_a_clock_set_back_leaves_no_refusal_for_longer_than_before() -> None:
     budget = RefusalBudget(1)
     budget.refused(86_400.0)
