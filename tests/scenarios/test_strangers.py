@@ -104,25 +104,18 @@ async def test_garbage_from_a_stranger_is_not_answered(town: Town, junk: bytes) 
             stranger.recv(1)
 
 
-async def test_an_operators_extra_source_may_call(empty_town: Town, stranger: Agent) -> None:
-    town = empty_town
-    extra = {"127.0.0.1": {"extra_sources": ["127.0.0.2/32"]}}
-    await town.serve(providers=extra)
-    phone = await town.asleep("alice")
-    [binding] = town.provider.registrar.bindings("alice")
-    flow = await stranger.flow_to(*binding.flow.remote, Transport.UDP)
-    ringing = asyncio.ensure_future(
-        stranger.ask(probe("INVITE", str(binding.contact.uri), stranger), flow)
-    )
-    await town.pushed(phone, "call")
-    assert (await ringing).status == 200
-
-
-async def test_a_provider_that_is_known_by_the_token_alone_may_call_from_anywhere(
-    empty_town: Town, stranger: Agent
+@pytest.mark.parametrize(
+    "settings",
+    [
+        pytest.param({"extra_sources": ["127.0.0.2/32"]}, id="an extra source"),
+        pytest.param({"inbound": "token"}, id="known by the token alone"),
+    ],
+)
+async def test_a_call_may_come_from_where_the_operator_says(
+    empty_town: Town, stranger: Agent, settings: dict[str, object]
 ) -> None:
     town = empty_town
-    await town.serve(providers={"127.0.0.1": {"inbound": "token"}})
+    await town.serve(providers={"127.0.0.1": settings})
     phone = await town.asleep("alice")
     [binding] = town.provider.registrar.bindings("alice")
     flow = await stranger.flow_to(*binding.flow.remote, Transport.UDP)

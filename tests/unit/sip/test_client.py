@@ -11,6 +11,7 @@ from sipis.sip.machine import Outlet, TransactionWheel
 from sipis.sip.message import Request, Response, parse_message, response_to
 from sipis.sip.timers import Timer
 from sipis.sip.transaction import CLIENT_CANCEL, CLIENT_INVITE, CLIENT_REQUEST, Input, State
+from tests.support.machines import MachineBench
 
 Make = Callable[..., Request]
 S, In, T = State, Input, Timer
@@ -19,20 +20,17 @@ Effect = tuple[list[str], list[str], str, str, State]
 """First words sent, events told, pace and limit that run afterwards, next state."""
 
 
-class Bench:
+class Bench(MachineBench[ClientTransaction]):
     """Client transactions with the wire and the transaction user in sight."""
 
     def __init__(self, token: Callable[[], str], flow: Flow) -> None:
-        self.wheel = TransactionWheel()
-        self.outlet = Outlet()
-        self.clients = Clients(self.wheel, self.outlet, token)
+        wheel, outlet = TransactionWheel(), Outlet()
+        self.clients = Clients(wheel, outlet, token)
         self.flow = flow
+        super().__init__(wheel, outlet, self.clients, ClientTransaction)
 
     def start(self, request: Request, now: float = 0.0) -> str:
         return self.clients.start(request, self.flow, now, host="192.0.2.9", port=5060, rport=True)
-
-    def transaction(self, id_: str) -> ClientTransaction:
-        return self.clients._transactions[id_]
 
     def answer(self, request: Request, status: int, tag: str = "theirs", now: float = 0.0) -> None:
         response = response_to(request, status, to_tag=tag)
@@ -42,27 +40,7 @@ class Bench:
         self.clients.receive(parsed, hash(data), now)
 
     def sent(self) -> list[Request]:
-        datagrams, self.outlet.datagrams = self.outlet.datagrams, []
-        messages = [parse_message(data) for data, _ in datagrams]
-        return [message for message in messages if isinstance(message, Request)]
-
-    def told(self) -> list[object]:
-        events = list(self.outlet.events)
-        self.outlet.events.clear()
-        return list(events)
-
-    def expire(self, now: float) -> None:
-        for entry in self.wheel.expire(now):
-            assert isinstance(entry.owner, ClientTransaction)
-            self.clients.step(entry.owner, entry.timer, now)
-
-    def run(self, end: float) -> list[float]:
-        """Let time pass to `end`; the moments at which something was sent."""
-        moments: list[float] = []
-        while (now := self.wheel.next_deadline()) is not None and now <= end:
-            self.expire(now)
-            moments += [now] * len(self.sent())
-        return moments
+        return [message for message in self.messages() if isinstance(message, Request)]
 
 
 @pytest.fixture

@@ -6,10 +6,11 @@ from sipis.errors import LocalProtocolError
 from sipis.sip.events import AckMissing, CancelReceived, RequestReceived
 from sipis.sip.flow import Door, Flow, Transport
 from sipis.sip.machine import Outlet, TransactionWheel
-from sipis.sip.message import Request, Response, parse_message, response_to
+from sipis.sip.message import Request, Response, response_to
 from sipis.sip.server import InviteServer, Servers, ServerTransaction
 from sipis.sip.timers import LONGEST_RINGING, Timer
 from sipis.sip.transaction import SERVER_INVITE, SERVER_REQUEST, Input, State
+from tests.support.machines import MachineBench
 
 Make = Callable[..., Request]
 S, In, T = State, Input, Timer
@@ -18,20 +19,20 @@ Effect = tuple[list[int], list[str], str, str, State]
 """Statuses sent, events told, pace and limit that run afterwards, next state."""
 
 
-class Bench:
+class Bench(MachineBench[ServerTransaction]):
     """Server transactions with the wire and the transaction user in sight."""
 
     def __init__(self, flow: Flow) -> None:
-        self.wheel = TransactionWheel()
-        self.outlet = Outlet()
+        wheel, outlet = TransactionWheel(), Outlet()
         self.silent = False
         self.servers = Servers(
-            self.wheel,
-            self.outlet,
+            wheel,
+            outlet,
             instance_of=lambda request: request.uri_text,
             quiet=lambda _: self.silent,
         )
         self.flow = flow
+        super().__init__(wheel, outlet, self.servers, ServerTransaction)
 
     def start(self, request: Request, now: float = 0.0) -> str:
         self.servers.start(request, self.flow, now)
@@ -40,34 +41,11 @@ class Bench:
         assert told.transaction is not None
         return told.transaction
 
-    def transaction(self, id_: str) -> ServerTransaction:
-        return self.servers._transactions[id_]
-
     def respond(self, id_: str, request: Request, status: int, now: float = 0.0) -> None:
         self.servers.respond(id_, response_to(request, status, to_tag="ours"), now)
 
     def sent(self) -> list[int]:
-        datagrams, self.outlet.datagrams = self.outlet.datagrams, []
-        messages = [parse_message(data) for data, _ in datagrams]
-        return [message.status for message in messages if isinstance(message, Response)]
-
-    def told(self) -> list[object]:
-        events = list(self.outlet.events)
-        self.outlet.events.clear()
-        return list(events)
-
-    def expire(self, now: float) -> None:
-        for entry in self.wheel.expire(now):
-            assert isinstance(entry.owner, ServerTransaction)
-            self.servers.step(entry.owner, entry.timer, now)
-
-    def run(self, end: float) -> list[float]:
-        """Let time pass to `end`; the moments at which something was sent."""
-        moments: list[float] = []
-        while (now := self.wheel.next_deadline()) is not None and now <= end:
-            self.expire(now)
-            moments += [now] * len(self.sent())
-        return moments
+        return [message.status for message in self.messages() if isinstance(message, Response)]
 
 
 @pytest.fixture
