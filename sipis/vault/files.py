@@ -16,11 +16,10 @@ def create_file(path: Path, content: bytes, *, mode: int = 0o600) -> None:
     unfinished = path.with_name(f"{path.name}.new")
     unfinished.unlink(missing_ok=True)
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        os.write(descriptor, content)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
         os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
     os.link(unfinished, path)  # fails where rename would replace
     unfinished.unlink()
     sync_directory(path.parent)

@@ -8,6 +8,7 @@ import json
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 from sipis.errors import ConfigError
+from sipis.vault.files import create_file
 
 _COORDINATE = 32
 
@@ -126,14 +128,8 @@ def create_log_key(path: Path, entropy: Callable[[int], bytes]) -> None:
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400)
-    except FileExistsError:
-        return
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(pem)
-        file.flush()
-        os.fsync(file.fileno())
+    with suppress(FileExistsError):
+        create_file(path, pem, mode=0o400)
 
 
 def verify_ed25519(public_key: bytes, signature: bytes, message: bytes) -> bool:

@@ -1,3 +1,4 @@
+import resource
 import stat
 from pathlib import Path
 
@@ -26,3 +27,15 @@ def test_the_rest_of_an_interrupted_attempt_does_not_stand_in_the_way(tmp_path: 
     (tmp_path / "key.new").write_bytes(b"ha")
     create_file(tmp_path / "key", b"content")
     assert (tmp_path / "key").read_bytes() == b"content"
+
+
+def test_a_disk_that_takes_a_part_gets_no_file(tmp_path: Path) -> None:
+    """A disk that is nearly full takes what it can, and says no only to the rest."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            create_file(tmp_path / "file", bytes(8192))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not (tmp_path / "file").exists()

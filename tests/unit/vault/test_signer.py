@@ -147,3 +147,21 @@ class TestLogKey:
         path.write_text("nothing")
         with pytest.raises(ConfigError, match=r"log\.key"):
             LogSigner(path)
+
+
+def test_a_key_of_the_log_that_the_disk_did_not_take_is_made_at_the_next_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file without a key in it would stop all signatures until somebody removes it."""
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    path = tmp_path / "log.key"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match="No space"):
+            create_log_key(path, os.urandom)
+    assert not path.exists()
+    create_log_key(path, os.urandom)
+    assert len(LogSigner(path).public_key) == 32
