@@ -119,7 +119,7 @@ class Reception:
         subject = self.subject_of(found, uuid, caller_of(request))
         bridge = Bridge(subject, self._services, invitation)
         self._switchboard.add(bridge)
-        bridge.feed(Event(self._kind(found)))
+        bridge.feed(Event(self._kind(request, found)))
         return bridge
 
     def subject_of(self, found: Found, uuid: str, caller: str | None) -> Subject:
@@ -136,14 +136,15 @@ class Reception:
         entry = self._services.ledger.open(found, uuid, caller)
         return Subject(found, uuid, policy, entry, doorbell, self._hop(found))
 
-    def _kind(self, found: Found) -> Kind:
-        """Whether the app is awake, as far as its flow tells."""
+    def _kind(self, request: Request, found: Found) -> Kind:
+        """Whether the app is awake, as far as its flow tells; in a call that is replaced it is."""
         now = self._tools.clock.monotonic()
         binding = self._tools.bindings.find(found.n, now)
         if binding is None or not self._tools.sip.is_open(binding.flow):
             return Kind.CALLED_ASLEEP
         quiet = now - self._tools.sip.last_received(binding.flow) >= QUIET_AFTER
-        return Kind.CALLED_QUIET if quiet else Kind.CALLED_CONNECTED
+        in_doubt = quiet and "Replaces" not in request.headers
+        return Kind.CALLED_QUIET if in_doubt else Kind.CALLED_CONNECTED
 
     def _is_here(self, found: Found, uuid: str) -> bool:
         """Whether this very call rings or runs already (RFC 3261 8.2.2.2)."""

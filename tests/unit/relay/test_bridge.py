@@ -382,6 +382,16 @@ class TestLooking:
             f"{received.call_id};to-tag=peer-tag;from-tag={received.from_.tag}"
         )
 
+    async def test_a_call_that_replaces_another_rings_no_phone(self, house: House) -> None:
+        caller, handset, sent, _, ok = await talking(house)
+        pushes = house.pushes.events().count(PushEvent.CALL)
+        await house.clock.advance(31)
+        replaces = f"{sent.call_id};to-tag={ok.to.tag};from-tag=caller"
+        caller.invite(sent.uri_text, call_id="call-2", headers=[("Replaces", replaces)])
+        handset.respond(await handset.asked("INVITE"), 100)
+        await turns()
+        assert house.pushes.events().count(PushEvent.CALL) == pushes
+
 
 @pytest.mark.parametrize(("headers", "pushes"), [([], 0), ([("Path", "<sip:127.0.0.1;lr>")], 1)])
 async def test_the_100_of_a_proxy_says_nothing_about_the_app_behind_it(
