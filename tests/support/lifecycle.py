@@ -10,6 +10,7 @@ from typing import cast
 
 from sipis.clock import Clock, ManualClock
 from sipis.config import Settings, parse
+from sipis.errors import StoreError
 from sipis.lifecycle import Enabled, EnableOrder, Lifecycle
 from sipis.model import PushEvent
 from sipis.observe.metrics import Metrics
@@ -126,6 +127,11 @@ class House:
             return original(*args, **kwargs)
 
         setattr(owner, name, noted)
+
+
+async def full_disk(*_: object, **__: object) -> None:
+    """Stands for a job of the store on a disk that takes no more."""
+    raise StoreError("database or disk is full")
 
 
 def order(**changes: object) -> EnableOrder:

@@ -8,7 +8,7 @@ from sipis.model import Account, InstanceState, Mode, PushEvent
 from sipis.secret import Secret
 from sipis.store import lookup
 from sipis.vault import PasswordCredential
-from tests.support.lifecycle import APP, House, order
+from tests.support.lifecycle import APP, House, full_disk, order
 from tests.support.store import set_state
 from tests.support.vault import ACCOUNT, PASSWORD, TOKEN, VOIP
 
@@ -190,10 +190,7 @@ async def test_an_account_at_a_refused_address_is_not_taken(house: House, host: 
 async def test_a_row_that_cannot_be_written_leaves_no_key(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
-    monkeypatch.setattr(house.store, "write", full)
+    monkeypatch.setattr(house.store, "write", full_disk)
     with pytest.raises(StoreError):
         await house.lifecycle.enable(order())
     monkeypatch.undo()

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from sipis.errors import FieldError, StoreError
+from sipis.errors import FieldError
 from sipis.lifecycle.canary import APP, FIRST, SETTLED, Canary, Grounds, Traces
 from sipis.model import Mode
 from sipis.observe.health import Health
 from sipis.store import apps
 from sipis.store.schedule import claim
 from sipis.vault.search import Wanted
-from tests.support.lifecycle import House
+from tests.support.lifecycle import House, full_disk
 
 
 @dataclass
@@ -160,12 +160,9 @@ async def test_a_blind_search_is_no_clean_canary(mine: Mine) -> None:
 async def test_a_full_disk_is_said_and_the_next_hour_tries_again(
     mine: Mine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
     async with asyncio.TaskGroup() as group:
         task = group.create_task(mine.canary.run())
-        monkeypatch.setattr(mine.house.store, "write", full)
+        monkeypatch.setattr(mine.house.store, "write", full_disk)
         await mine.house.clock.advance(FIRST + 1)
         assert mine.health.report()["status"] == "degraded"
         monkeypatch.undo()

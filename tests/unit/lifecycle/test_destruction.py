@@ -2,11 +2,11 @@ import asyncio
 
 import pytest
 
-from sipis.errors import KeyGone, StoreError
+from sipis.errors import KeyGone
 from sipis.lifecycle import Deleted, destruction
 from sipis.model import DeletionReason, PushEvent, PushService, PushTarget, TargetKind
 from sipis.store import erasure, gone, lookup, receipts, slots
-from tests.support.lifecycle import House
+from tests.support.lifecycle import House, full_disk
 
 
 async def sealed_of(house: House, n: int) -> lookup.Sealed:
@@ -64,12 +64,8 @@ async def test_d6_with_row_erasure_failing_the_key_is_dead_and_the_row_goes_late
 ) -> None:
     enabled = await house.enable()
     sealed = await sealed_of(house, enabled.row.n)
-
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
-    monkeypatch.setattr(house.store, "write", full)
-    monkeypatch.setattr(house.store, "checkpoint", full)
+    monkeypatch.setattr(house.store, "write", full_disk)
+    monkeypatch.setattr(house.store, "checkpoint", full_disk)
     deleted = await house.lifecycle.disable(enabled.row.id, enabled.secret)
     assert deleted is not None
     assert deleted.pending
@@ -87,11 +83,7 @@ async def test_a_receipt_that_waits_for_the_database_stays_the_one_that_was_give
 ) -> None:
     """Neither a repeated DELETE nor the deadline that passes meanwhile makes a later end of it."""
     enabled = await house.enable(ttl=240.0)
-
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
-    monkeypatch.setattr(house.store, "write", full)
+    monkeypatch.setattr(house.store, "write", full_disk)
     first = await house.lifecycle.disable(enabled.row.id, enabled.secret)
     assert await house.lifecycle.find(enabled.row.id, enabled.secret) is None
     await house.clock.advance(120)
@@ -108,11 +100,7 @@ async def test_a_removed_app_whose_rows_cannot_be_erased_is_not_ended_for_ever(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enabled = await house.enable()
-
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
-    monkeypatch.setattr(house.store, "write", full)
+    monkeypatch.setattr(house.store, "write", full_disk)
     async with asyncio.timeout(10):
         assert await house.lifecycle.remove_app(enabled.row.app) == 1
     assert not house.vault.holds(enabled.row)

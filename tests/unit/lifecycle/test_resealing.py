@@ -9,7 +9,7 @@ from sipis.lifecycle.resealing import keeping
 from sipis.sip.digest import DigestChallenge
 from sipis.store import lookup, slots
 from sipis.vault import Authorized, OpenedAccount
-from tests.support.lifecycle import House, build, running, settings
+from tests.support.lifecycle import House, build, full_disk, running, settings
 from tests.support.vault import TOKEN
 
 
@@ -84,11 +84,7 @@ async def test_a_row_that_cannot_move_keeps_its_old_key_and_the_new_one_dies(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     enabled = await house.enable()
-
-    async def full(*_: object, **__: object) -> None:
-        raise StoreError("database or disk is full")
-
-    monkeypatch.setattr(house.store, "write", full)
+    monkeypatch.setattr(house.store, "write", full_disk)
     with pytest.raises(StoreError):
         await house.lifecycle.refresh(enabled.row, None, (TOKEN,))
     monkeypatch.undo()
