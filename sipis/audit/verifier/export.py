@@ -11,7 +11,7 @@ from pathlib import Path
 from .forms import Checkpoint, Key, Unproven, read_checkpoints, read_leaf
 from .receipt import as_given_out, verify_receipt
 from .rules import Limits, Report, Rules
-from .signatures import Check, check_signatures, openssl
+from .signatures import Check, OfUnknownKey, check_signatures, openssl
 from .tree import GrowingTree, leaf_hash
 
 
@@ -27,20 +27,21 @@ def verify_log(
     report = Report(checkpoints=len(checkpoints))
     rules = Rules(report, limits or Limits())
     roots = {it.size: b"" for it in checkpoints}
-    _check_all(report, checkpoints, keys, check)
+    wrong = _check_all(checkpoints, keys, check)
     tree = GrowingTree()
     if 0 in roots:
         roots[0] = tree.root()
     for line in lines:
         try:
             tree.add(_read(line, tree.size, rules))
-        except (Unproven, KeyError, TypeError, ValueError) as wrong:
-            report.findings.append(f"{wrong}" if isinstance(wrong, Unproven) else "a broken leaf")
+        except (Unproven, KeyError, TypeError, ValueError) as bad:
+            report.findings.append(f"{bad}" if isinstance(bad, Unproven) else "a broken leaf")
             return report
         if tree.size in roots:
             roots[tree.size] = tree.root()
     rules.finish()
     report.leaves = tree.size
+    _judge_signatures(report, checkpoints, wrong, rules.key_changed)
     _compare(report, checkpoints, roots, rules.lost)
     return report
 
@@ -55,17 +56,40 @@ def _read(line: bytes, seq: int, rules: Rules) -> bytes:
 
 
 def _check_all(
-    report: Report, checkpoints: Sequence[Checkpoint], keys: Sequence[Key], check: Check
-) -> None:
-    def problem(checkpoint: Checkpoint) -> str:
+    checkpoints: Sequence[Checkpoint], keys: Sequence[Key], check: Check
+) -> list[Unproven | None]:
+    """What is wrong with the signatures of each."""
+
+    def problem(checkpoint: Checkpoint) -> Unproven | None:
         try:
             check_signatures(checkpoint, keys, check)
         except Unproven as wrong:
-            return f"checkpoint of {checkpoint.size} leaves: {wrong}"
-        return ""
+            return wrong
+        return None
 
     with ThreadPoolExecutor() as pool:
-        report.findings += filter(None, pool.map(problem, checkpoints))
+        return list(pool.map(problem, checkpoints))
+
+
+def _judge_signatures(
+    report: Report,
+    checkpoints: Sequence[Checkpoint],
+    problems: Sequence[Unproven | None],
+    changed: int,
+) -> None:
+    """A key that was retired need not be known: what is signed since leads to what it signed."""
+    judged = list(zip(checkpoints, problems, strict=True))
+    newest = max((it.size for it, wrong in judged if wrong is None), default=0)
+    retired = 0
+    for it, wrong in judged:
+        if isinstance(wrong, OfUnknownKey) and it.size <= changed < newest:
+            retired += 1
+        elif wrong is not None:
+            report.findings.append(f"checkpoint of {it.size} leaves: {wrong}")
+    if retired:
+        report.notices.append(
+            f"{retired} checkpoints are of a key from before leaf {changed} alone"
+        )
 
 
 def _compare(

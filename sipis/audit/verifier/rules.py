@@ -58,6 +58,7 @@ class Rules:
         self._keys_lost = False
         self._now = 0
         self.lost: list[tuple[int, bytes]] = []
+        self.key_changed = 0
 
     def dropped(self, seq: int) -> None:
         """A leaf of which only the hash is left: what it said is unknown from here on.
@@ -195,6 +196,7 @@ class Rules:
 
     def _log_key(self, leaf: Leaf) -> None:
         if leaf["seq"]:
+            self.key_changed = leaf["seq"]
             self._report.notices.append(f"leaf {leaf['seq']}: another key signs from here on")
 
     def _due(self, what: str, limit: int, text: str) -> None:

@@ -8,6 +8,12 @@ from pathlib import Path
 from .forms import Checkpoint, Key, Unproven
 
 SPKI_ED25519 = bytes.fromhex("302a300506032b6570032100")
+
+
+class OfUnknownKey(Unproven):
+    """No key that was given signed it."""
+
+
 Check = Callable[[bytes, bytes, bytes], bool]
 """(public key of 32 bytes, signature, message): whether the signature is right."""
 
@@ -28,7 +34,7 @@ def openssl(public: bytes, signature: bytes, message: bytes) -> bool:
 
 
 def check_signatures(checkpoint: Checkpoint, keys: Sequence[Key], check: Check) -> int:
-    """How many known keys signed it; Unproven when none did or a known one is wrong."""
+    """How many known keys signed it; OfUnknownKey when none did, Unproven when one is wrong."""
     good = 0
     for name, signature in checkpoint.signatures:
         for key in keys:
@@ -38,5 +44,5 @@ def check_signatures(checkpoint: Checkpoint, keys: Sequence[Key], check: Check) 
                 raise Unproven("a signature of the checkpoint is wrong")
             good += 1
     if not good:
-        raise Unproven("no known key signed the checkpoint")
+        raise OfUnknownKey("no known key signed the checkpoint")
     return good

@@ -165,6 +165,22 @@ async def test_l12_a_new_key_is_announced_by_a_leaf_and_both_sign(house: House) 
         assert not verify(lines, [read_checkpoint(checkpoint)], known, LAX).findings
 
 
+async def test_checkpoints_of_a_key_that_was_retired_accuse_nobody(house: House) -> None:
+    """The leaves lead to them, and to what the new key signed after it was announced."""
+    await house.append(birth(1))
+    await house.notary.work()
+    old, new = house.keys[0], MemoryKey(b"n" * 32)
+    for keys in ([new, old], [new]):
+        house.keys = keys
+        await house.reopen()
+        await house.notary.work()
+    report = await house.verified(limits=LAX)
+    assert report.findings == []
+    assert "1 checkpoints are of a key from before leaf 4 alone" in report.notices
+    lines, first = await house.lines(), read_checkpoints(house.published())[:1]
+    assert verify(lines, first, house.verifier_keys(), LAX).findings
+
+
 async def test_l5_checkpoints_of_many_restarts_continue_each_other(tmp_path: Path) -> None:
     chance, house = random.Random(5), House(tmp_path / "house")
     await house.notary.open()
