@@ -138,15 +138,14 @@ class Handset(Agent):
         """Register at the relay over a flow of its own."""
         relay = self.instance["relay"]
         assert isinstance(relay, Mapping)
-        if self.flow is None or not self.endpoint.is_open(self.flow):
-            self.flow = await self._open(uri or str(relay["uris"][0]))
+        flow = self.flow
+        if flow is None or not self.endpoint.is_open(flow):
+            flow = self.flow = await self._open(uri or str(relay["uris"][0]))
         request = self._registration(str(relay["username"]), str(relay["realm"]), expires)
-        answer = await self.ask_as(
-            request, self.flow, str(relay["username"]), str(relay["password"])
-        )
+        answer = await self.ask_as(request, flow, str(relay["username"]), str(relay["password"]))
         self._cseq += 1
-        if answer.status < 300 and expires:
-            self.endpoint.hold(self.flow, expires)
+        if answer.status < 300 and expires and self.flow is flow:  # else it sleeps again
+            self.endpoint.hold(flow, expires)
         return answer
 
     def sleep(self) -> None:
