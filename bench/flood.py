@@ -35,7 +35,7 @@ WARM_UP: Final = 75.0
 and what grows is due to the flood."""
 QUIET: Final = 60.0
 """Seconds without a call after which it is looked whether the server lets go."""
-REST: Final = 150.0
+REST: Final = 190.0
 """Seconds in which transactions, idle connections to FCM, what late wakers are told and whoever was
 silent run out of time, and the memory of all that is given back."""
 APP_KEY: Final = "app-key-of-the-flood"
