@@ -433,3 +433,15 @@ WHOLE = (
     b"Max-Forwards: 70\r\nFrom: <sip:a@example.com>;tag=1\r\nTo: <sip:b@example.com>\r\n"
     b"Call-ID: c\r\nCSeq: 1 INVITE\r\nContact: <sip:a@10.0.0.1>\r\nContent-Length: 0\r\n\r\n"
 )
+
+
+def test_a_request_is_served_until_it_is_dropped(
+    stack: Stack, udp: Flow, make_request: Callable[..., Request]
+) -> None:
+    stack.receive(make_request().to_bytes(), udp, 0.0)
+    event = stack.next_event()
+    assert isinstance(event, RequestReceived)
+    assert event.transaction is not None
+    assert stack.serves(event.transaction)
+    stack.drop(event.transaction)
+    assert not stack.serves(event.transaction)
