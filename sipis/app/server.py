@@ -115,6 +115,7 @@ class Server:
         if overridden(self._settings):
             await self._notary.overridden("allow_copy_on_write")
         await self._lifecycle.recover()
+        await self._registrant.know_sources()
         await ground.endpoint.start()
         self._open.push_async_callback(ground.endpoint.stop)
         await self._run_rooms(ground)

@@ -83,6 +83,11 @@ class Registrant:
         self._supervisor.serve("repair", self._continuity.repair)
         self._supervisor.serve("beat", self._continuity.beat)
 
+    async def know_sources(self) -> None:
+        """Call before anything comes in: take up from where each provider's requests come."""
+        learnt = await self._rooms.store.read(load_all)
+        self.sources.load(learnt, self._rooms.clock.wall())
+
     async def run(self) -> None:
         """Work until stop() or cancellation; a restart begins with what the last process left."""
         await self._supervisor.run()
@@ -187,8 +192,6 @@ class Registrant:
     async def _work(self) -> None:
         """Claim only after the last process's traces are taken up, even if that takes a retry."""
         await self._continuity.resume()
-        learnt = await self._rooms.store.read(load_all)
-        self.sources.load(learnt, self._rooms.clock.wall())
         await self._claims.work(self._exchanges)
 
 

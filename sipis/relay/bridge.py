@@ -18,6 +18,7 @@ from sipis.relay.call import ELAPSED, Call, Event, Kind, Policy, Timer
 from sipis.relay.doorbell import Doorbell
 from sipis.relay.finding import Found
 from sipis.relay.invitation import Invitation
+from sipis.relay.keepsake import Keepsake, of_dialogs, of_invite
 from sipis.relay.ledger import Entry, Ledger
 from sipis.relay.legs import Headers
 from sipis.relay.passage import RETRY_AFTER, may_offer
@@ -267,26 +268,25 @@ class Bridge:
             self._accepted_at = None
 
     def _record(self, state: CallState) -> None:
-        dialogs = self._keepsake() if state is CallState.ANSWERED else None
-        self._write(state, ended=state not in _UNDER_WAY, dialogs=dialogs)
+        self._write(state, ended=state not in _UNDER_WAY, keepsake=self._keepsake(state))
         if state is not CallState.RINGING:
             self._services.metrics.count("calls_total", end=state.value)
 
-    def _write(
-        self, state: CallState, *, ended: bool, dialogs: dict[str, object] | None = None
-    ) -> None:
+    def _write(self, state: CallState, *, ended: bool, keepsake: Keepsake | None = None) -> None:
         subject = self._subject
         self._services.ledger.record(
-            subject.entry, subject.found, state, ended=ended, dialogs=dialogs
+            subject.entry, subject.found, state, ended=ended, keepsake=keepsake
         )
 
-    def _keepsake(self) -> dict[str, object]:
+    def _keepsake(self, state: CallState) -> Keepsake | None:
         """What a restart needs to go on with the call."""
+        if state not in _UNDER_WAY:
+            return None
         invitation = self._sides.invitation
         assert invitation is not None
-        origin = [invitation.flow.transport.value, *invitation.flow.remote]
-        dialogs = {side.value: dialog.to_mapping() for side, dialog in self.dialogs.items()}
-        return {**dialogs, "origin": origin}
+        if state is CallState.RINGING:
+            return of_invite(invitation.request, invitation.flow)
+        return of_dialogs(self.dialogs, invitation.flow)
 
     def _release(self) -> None:
         for alarm in self._alarms.values():

@@ -2,8 +2,8 @@
 
 The latest state of a call is in memory at once and in the store soon after, one write after
 another for each call. A store that is down costs a restart its calls, never a running call.
-Refuses to keep more than a call needs: the caller as a push may show it, and, once it was answered,
-the two dialogs.
+Refuses to keep more than a call needs: the caller as a push may show it and, while it is under way,
+what a restart goes on with.
 """
 
 import asyncio
@@ -16,11 +16,12 @@ from typing import Final
 import structlog
 
 from sipis.clock import Clock
-from sipis.errors import FieldError, StoreError, VaultError
+from sipis.errors import FieldError, KeyGone, StoreError, VaultError
 from sipis.model import CallState
 from sipis.relay.call.facts import LONGEST_CALL
 from sipis.relay.finding import Found, by_number
 from sipis.relay.fresh import with_fresh
+from sipis.relay.keepsake import Keepsake
 from sipis.relay.ports import Spawn
 from sipis.store import calls
 from sipis.store.calls import CallRow
@@ -35,11 +36,8 @@ MISSED_FOR: Final = 86_400.0
 MOST_REMEMBERED: Final = 20_000
 
 _MISSED: Final = frozenset({CallState.MISSED, CallState.CANCELLED})
-_UNDER_WAY: Final = frozenset({CallState.RINGING, CallState.ANSWERED})
 
 _log = structlog.get_logger("relay")
-
-Dialogs = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +64,6 @@ class Entry:
 
     n: int
     view: CallView
-    dialogs: Dialogs | None = field(default=None, repr=False)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
@@ -89,14 +86,23 @@ class Ledger:
         return Entry(found.n, view)
 
     def record(
-        self, entry: Entry, found: Found, state: CallState, *, ended: bool, dialogs: Dialogs | None
+        self,
+        entry: Entry,
+        found: Found,
+        state: CallState,
+        *,
+        ended: bool,
+        keepsake: Keepsake | None = None,
     ) -> None:
         """Note where a call stands: in memory now, in the store as soon as may be."""
         ended_at = self._clock.wall() if ended else None
         entry.view = view = replace(entry.view, state=state, ended_at=ended_at)
-        entry.dialogs = dialogs
         self._remember(entry.n, view)
-        self._spawn("record", self._write(entry, found, view, dialogs))
+        self._spawn("record", self._write(entry, found, view, keepsake))
+
+    def knows(self, n: int, call: str) -> bool:
+        """Whether this process has had to do with the call."""
+        return (n, call) in self._recent
 
     async def all_of(self, n: int) -> list[CallView]:
         """The calls of an instance, newest first."""
@@ -122,17 +128,17 @@ class Ledger:
         found = None if row is None else await self._store.read(by_number, n, now)
         return None if row is None or found is None else self._view(found, row)
 
-    async def unfinished(self) -> list[tuple[Found, CallView, Dialogs | None]]:
+    async def unfinished(self) -> list[tuple[Found, CallView, Keepsake | None]]:
         """At start: the calls that rang or ran when the process ended."""
         rows = await self._store.read(calls.under_way)
-        left: list[tuple[Found, CallView, Dialogs | None]] = []
+        left: list[tuple[Found, CallView, Keepsake | None]] = []
         for row in rows:
             found = await self._store.read(by_number, row.n, self._clock.wall())
             content = {} if found is None else self._open(found, row)
             if found is not None:
-                dialogs = content.get("dialogs")
-                kept = dialogs if isinstance(dialogs, dict) else None
-                left.append((found, _as_view(row, content), kept))
+                kept = content.get("kept")
+                keepsake = kept if isinstance(kept, dict) else None
+                left.append((found, _as_view(row, content), keepsake))
         return left
 
     async def purge(self) -> None:
@@ -149,20 +155,19 @@ class Ledger:
             self._recent.popitem(last=False)
 
     async def _write(
-        self, entry: Entry, found: Found, view: CallView, dialogs: Dialogs | None
+        self, entry: Entry, found: Found, view: CallView, keepsake: Keepsake | None
     ) -> None:
         await asyncio.sleep(0)  # the push that was begun with the call leaves first
         async with entry.lock:
             try:
-                if view.state in _UNDER_WAY and view.ended_at is None:
-                    await self._save(found, view, dialogs)
-                else:
-                    await self._end(entry.n, view)
+                await self._save(found, view, keepsake)
+            except KeyGone:
+                return  # the instance has ended, and its calls are erased with it
             except (StoreError, VaultError, FieldError) as trouble:
                 _log.warning("call not recorded", instance=found.id, error=type(trouble).__name__)
 
-    async def _save(self, found: Found, view: CallView, dialogs: Dialogs | None) -> None:
-        content = {"caller": view.caller, "dialogs": dialogs}
+    async def _save(self, found: Found, view: CallView, keepsake: Keepsake | None) -> None:
+        content = {"caller": view.caller, "kept": keepsake}
         plain = json.dumps(content, separators=(",", ":")).encode()
 
         def seal(one: Found) -> bytes:
@@ -170,13 +175,6 @@ class Ledger:
 
         sealed = await with_fresh(self._store, self._clock.wall(), found, seal)
         await self._store.write(calls.save, _as_row(found.n, view, sealed))
-
-    async def _end(self, n: int, view: CallView) -> None:
-        assert view.ended_at is not None
-        ended_at, expires_at = view.ended_at, view.expires_at
-        await self._store.write(
-            calls.end, n, view.call, view.state, ended_at, expires_at=expires_at
-        )
 
     def _view(self, found: Found, row: CallRow) -> CallView:
         return _as_view(row, self._open(found, row))

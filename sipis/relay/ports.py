@@ -36,6 +36,9 @@ class Sip(Protocol):
     def drop(self, transaction: str) -> None:
         """Forget a request without an answer."""
 
+    def take_again(self, data: bytes, flow: Flow) -> None:
+        """Take in a request that an earlier process had not answered when it ended."""
+
     def abandon(self, transaction: str) -> None:
         """Forget a request of ours."""
 

@@ -1,8 +1,9 @@
 """After a start: calls that the last process left behind are ended or taken up again.
 
-A call that only rang is gone with its INVITE: its phone is told, and an INVITE that the provider
-repeats rings under the same UUID. A call that was answered goes on, for both ends still hold their
-dialogs.
+A call that rang a moment ago rings on: its INVITE is taken in again, and the provider, whose
+transaction still waits, gets the answer to it. One of which nothing is left, or that rang too long
+ago, has ended, and its phone is told. A call that was answered goes on, for both ends still hold
+their dialogs.
 Refuses to guess: what cannot be read is ended.
 """
 
@@ -12,16 +13,20 @@ from sipis.errors import RemoteProtocolError, TransportError
 from sipis.model import CallState, PushEvent
 from sipis.relay.bridge import Bridge, Services
 from sipis.relay.finding import Found
-from sipis.relay.ledger import CallView, Dialogs
+from sipis.relay.keepsake import Keepsake, dialog_in, invite_in, origin_in
+from sipis.relay.ledger import CallView
 from sipis.relay.reception import Reception
 from sipis.relay.switchboard import Switchboard
 from sipis.relay.waker import Tidings, Waker
 from sipis.sip.dialog import Dialog
-from sipis.sip.flow import Door, Flow, Transport
-from sipis.transport.targets import Target
+from sipis.sip.flow import Door, Flow
 
 RESUMED_SEQ: Final = 1000
 """Added to our CSeq: the numbers used since the call was written down are lost."""
+RINGS_ON: Final = 60.0
+"""Seconds after its INVITE in which a call is taken up: longer, and hardly any caller waits."""
+GRACE: Final = 2.0
+"""Seconds in which a call that was taken up must ring."""
 GONE: Final = 0
 """The id of a flow that is not open any more."""
 _NOWHERE: Final = ("", 0)
@@ -45,29 +50,46 @@ class Recovery:
 
     async def run(self) -> None:
         """End or take up every call that the store knows as under way."""
-        for found, view, dialogs in await self._services.ledger.unfinished():
-            if view.state is CallState.RINGING or dialogs is None:
-                await self._end_lost(found, view)
+        rang = []
+        for found, view, keepsake in await self._services.ledger.unfinished():
+            if view.state is CallState.RINGING:
+                await self._ring_on(view, keepsake)
+                rang.append((found, view))
             else:
-                await self._resume(found, view, dialogs)
+                await self._resume(found, view, keepsake or {})
+        if rang:
+            await self._services.tools.clock.sleep(GRACE)
+        for found, view in rang:
+            await self._end_lost(found, view)
+
+    async def _ring_on(self, view: CallView, keepsake: Keepsake | None) -> None:
+        """Take the INVITE in as if the provider had repeated it, unless there is none."""
+        tools = self._services.tools
+        if keepsake is None or tools.clock.wall() - view.started_at > RINGS_ON:
+            return
+        try:
+            flow = await tools.sip.flow_to(origin_in(keepsake), door=Door.PROVIDER)
+            tools.sip.take_again(invite_in(keepsake), flow)
+        except (LookupError, TypeError, ValueError, TransportError):
+            return
 
     async def _end_lost(self, found: Found, view: CallView) -> None:
-        """A call that rang is gone with its INVITE; the phone must stop ringing."""
-        if self._switchboard.find(found.n, view.call) is not None:
+        """Nothing is left of a call: the phone must stop ringing."""
+        if self._services.ledger.knows(found.n, view.call):
             return
         lost = CallState.MISSED if view.state is CallState.RINGING else view.state
         self._services.ledger.record(
-            self._services.ledger.entry(found, view), found, lost, ended=True, dialogs=None
+            self._services.ledger.entry(found, view), found, lost, ended=True
         )
         if lost is CallState.MISSED:
             tidings = Tidings(PushEvent.CALL_ENDED, call=view.call, sender=view.caller, urgent=True)
             await self._waker.tell(found, tidings)
 
-    async def _resume(self, found: Found, view: CallView, dialogs: Dialogs) -> None:
+    async def _resume(self, found: Found, view: CallView, keepsake: Keepsake) -> None:
         """A call that was answered goes on: both ends still hold their dialogs."""
         try:
-            origin = await self._origin(dialogs)
-            pair = {side: _dialog(dialogs, side) for side in Door}
+            origin = await self._origin(keepsake)
+            pair = {side: _dialog(keepsake, side) for side in Door}
         except (RemoteProtocolError, LookupError, TypeError, ValueError):
             await self._end_lost(found, view)
             return
@@ -77,21 +99,15 @@ class Recovery:
         self._switchboard.add(bridge)
         bridge.resume(pair, origin)
 
-    async def _origin(self, dialogs: Dialogs) -> Flow:
-        kept = dialogs["origin"]
-        if not isinstance(kept, list):
-            raise TypeError("not an origin")
-        target = Target(Transport(kept[0]), str(kept[1]), int(kept[2]))
+    async def _origin(self, keepsake: Keepsake) -> Flow:
+        target = origin_in(keepsake)
         try:
             return await self._services.tools.sip.flow_to(target, door=Door.PROVIDER)
         except TransportError:  # a connection that the provider opened: its Contact leads back
             return Flow(GONE, Door.PROVIDER, target.transport, _NOWHERE, (target.host, target.port))
 
 
-def _dialog(dialogs: Dialogs, side: Door) -> Dialog:
-    stored = dialogs[side.value]
-    if not isinstance(stored, dict):
-        raise TypeError("not a dialog")
-    dialog = Dialog.from_mapping(stored)
+def _dialog(keepsake: Keepsake, side: Door) -> Dialog:
+    dialog = dialog_in(keepsake, side)
     dialog.local_seq = (dialog.local_seq or 0) + RESUMED_SEQ
     return dialog

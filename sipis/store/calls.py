@@ -63,18 +63,6 @@ def save(conn: sqlite3.Connection, call: CallRow) -> None:
     records.put(conn, Kind.CALL, row["c"], call.sealed)
 
 
-def end(
-    conn: sqlite3.Connection, n: int, call: str, state: CallState, now: float, *, expires_at: float
-) -> bool:
-    """Note how a call ended; its sealed record stays as it was. False: no such call under way."""
-    ended = conn.execute(
-        "UPDATE calls SET state = ?, ended_at = ?, expires_at = ?"
-        f" WHERE n = ? AND uuid = ? AND ended_at = {NEVER}",
-        (_STATES.code(state), to_ms(now), to_ms(expires_at), n, uuid.UUID(call).bytes),
-    )
-    return ended.rowcount > 0
-
-
 def get(conn: sqlite3.Connection, n: int, call: str, now: float) -> CallRow | None:
     """A call of an instance; None for anything that is no UUID."""
     try:

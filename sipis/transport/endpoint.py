@@ -275,6 +275,12 @@ class Endpoint:
         self._metrics.count("sources_limited_total", door=flow.door.value)
         return False
 
+    def take_again(self, data: bytes, flow: Flow) -> None:
+        """Take in a request that an earlier process had not answered when it ended."""
+        now = self._clock.monotonic()
+        self._stack.receive(data, flow, now)
+        self._pump.run(now)
+
     def settle(self, now: float) -> None:
         """Tell what happened and send what is due."""
         self._pump.run(now)

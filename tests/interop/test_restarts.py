@@ -89,11 +89,33 @@ def test_a_running_call_outlives_a_crash(
 
     call = sipp.start(tmp_path, "call", bob.user, provider.port)
     bob.heard("Call established")
-    wait_until(lambda: talks_on_disk(server), "the call to be on disk, which is written beside it")
+    wait_until(lambda: is_on_disk(server, CallState.ANSWERED), "the call to be on disk")
     server.kill()
     server.start()
 
     sipp.finish(call)
+
+
+def test_a_call_that_rings_when_the_server_crashes_rings_on_and_is_answered(
+    servers: MakeServer, provider: Kamailio, phones: MakePhone, tmp_path: Path
+) -> None:
+    crashes = iter([True])
+
+    def answer_after_a_crash(phone: Phone, call: str) -> None:
+        if next(crashes, False):
+            wait_until(lambda: is_on_disk(server, CallState.RINGING), "the call to be on disk")
+            server.kill()
+            server.start()
+        else:
+            answer(phone, call)
+
+    server = servers()
+    bob = phones("bob-rings-on", at=server, on_call=answer_after_a_crash)
+    bob.hand_over(provider.address())
+
+    sipp.finish(sipp.start(tmp_path, "call", bob.user, provider.port))
+
+    bob.heard("session closed")
 
 
 def enable(server: Server, provider: Kamailio, number: int) -> int:
@@ -109,10 +131,10 @@ def enable(server: Server, provider: Kamailio, number: int) -> int:
     return server.call("POST", "/v1/instances", body).status
 
 
-def talks_on_disk(server: Server) -> bool:
-    """Whether an answered call would be found by the next process."""
+def is_on_disk(server: Server, state: CallState) -> bool:
+    """Whether the next process would find a call in that state, which is written down beside it."""
     with closing(open_reader(server.data)) as database:
-        return any(row.state is CallState.ANSWERED for row in calls.under_way(database))
+        return any(row.state is state for row in calls.under_way(database))
 
 
 def seconds_to_recover(server: Server) -> float:

@@ -523,4 +523,5 @@ async def test_learnt_sources_are_known_at_once_and_after_a_restart(
         assert stage.registrant.sources.is_known(DOMAIN, "127.0.0.1")
         assert not stage.registrant.sources.is_known(DOMAIN, "192.0.2.1")
     async with staged(tmp_path, clock, registrar) as stage:
+        await stage.registrant.know_sources()
         assert stage.registrant.sources.is_known(DOMAIN, "127.0.0.1")

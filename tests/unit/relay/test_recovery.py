@@ -1,17 +1,105 @@
 """What a restart does to calls."""
 
 from sipis.model import CallState, PushEvent
-from tests.support.relay import House, turns
-from tests.support.sip_peers import ANSWER
+from sipis.relay.keepsake import Keepsake
+from sipis.relay.ledger import PURPOSE
+from sipis.relay.recovery import GRACE, RINGS_ON
+from sipis.sip.flow import Door
+from sipis.sip.message import Request, Response
+from sipis.store import calls
+from tests.support.relay import House, Phone, turns
+from tests.support.sip_peers import ANSWER, Caller
 
 
-async def test_a_call_that_rang_is_missed_and_its_phone_told(house: House) -> None:
+async def ringing_over_a_crash(house: House) -> tuple[Phone, Caller, Request]:
+    """A phone that rings, its caller, who notices nothing of the crash, and the INVITE."""
+    phone, caller = await house.enable(), await house.caller()
+    invite = caller.invite(phone.contact)
+    await caller.response(180)
+    await turns()
+    house.peers.clear()
+    await house.restart()
+    house.peers.append(caller)
+    caller.goal = house.door(Door.PROVIDER)
+    return phone, caller, invite
+
+
+async def final_response(caller: Caller) -> Response:
+    """The final response to the INVITE, after whatever was said on the way to it."""
+    while True:
+        message = await caller.next()
+        assert isinstance(message, Response)
+        if message.status >= 200 and message.cseq.method == "INVITE":
+            return message
+
+
+async def test_a_call_that_rang_a_moment_ago_rings_on_and_can_be_answered(house: House) -> None:
+    phone, caller, invite = await ringing_over_a_crash(house)
+    again = await house.pushes.wait_for(PushEvent.CALL)
+    handset = await house.handset(phone.n)
+    await handset.register()
+    asked = await handset.asked("INVITE")
+    assert asked.headers.get("X-Push-Call-ID") == again.call
+    assert asked.body == invite.body
+    handset.respond(asked, 200, [], ANSWER)
+    ok = await final_response(caller)
+    assert (ok.status, ok.branch) == (200, invite.branch)
+    caller.within("ACK", invite, ok, cseq=1)
+    await handset.asked("ACK")
+    await house.clock.advance(GRACE)
+    assert house.pushes.events() == [PushEvent.CALL]
+
+
+async def test_a_caller_can_still_give_up_a_call_that_rings_on(house: House) -> None:
+    phone, caller, invite = await ringing_over_a_crash(house)
+    await house.pushes.wait_for(PushEvent.CALL)
+    caller.cancel(invite)
+    assert (await final_response(caller)).status == 487
+    [view] = await house.relay.calls(phone.n)
+    assert view.state is CallState.CANCELLED
+
+
+async def test_no_invite_outlives_the_ringing_of_its_call(house: House) -> None:
+    phone, caller = await house.enable(), await house.caller()
+    invite = caller.invite(phone.contact)
+    await caller.response(180)
+    await turns()
+    [[found, _, kept]] = await house.relay._ledger.unfinished()
+    assert kept is not None
+    assert invite.call_id in str(kept)
+    caller.cancel(invite)
+    assert (await final_response(caller)).status == 487
+    await turns()
+    [row] = await house.store.read(calls.list_for, phone.n, house.clock.wall())
+    plain = house.vault.open_content(found.row, PURPOSE, row.call, row.sealed)
+    assert invite.call_id.encode() not in plain
+
+
+async def test_what_is_left_of_a_call_that_cannot_be_read_ends_it(house: House) -> None:
+    phone = await house.enable()
+    found, ledger = await house.found(phone.n), house.relay._ledger
+    origin: list[object] = ["udp", "127.0.0.1", 5060]
+    leftovers: list[Keepsake] = [{"invite": 1, "origin": origin}, {"origin": origin}, {}]
+    for n, broken in enumerate(leftovers):
+        entry = ledger.open(found, f"00000000-0000-5000-8000-00000000000{n}", None)
+        ledger.record(entry, found, CallState.RINGING, ended=False, keepsake=broken)
+    await turns()
+    await house.restart()
+    await house.clock.advance(GRACE)
+    await turns()
+    assert house.pushes.events() == [PushEvent.CALL_ENDED] * 3
+
+
+async def test_a_call_that_rang_too_long_ago_is_missed_and_its_phone_told(house: House) -> None:
     phone, caller = await house.enable(), await house.caller()
     caller.invite(phone.contact)
     await caller.response(180)
     call = house.pushes.sent[0].call or ""
     await turns()
+    house.clock.jump(RINGS_ON + 1)
     await house.restart()
+    await turns()
+    await house.clock.advance(GRACE)
     assert (await house.pushes.wait_for(PushEvent.CALL_ENDED)).call == call
     view = await house.relay.call(phone.n, call)
     assert view is not None
@@ -19,17 +107,15 @@ async def test_a_call_that_rang_is_missed_and_its_phone_told(house: House) -> No
     assert view.caller == "Bob"
 
 
-async def test_an_invite_repeated_after_a_restart_rings_under_the_same_uuid(house: House) -> None:
-    phone, caller = await house.enable(), await house.caller()
-    caller.invite(phone.contact)
+async def test_an_invite_that_the_provider_repeats_then_is_one_more_of_the_same(
+    house: House,
+) -> None:
+    _, caller, invite = await ringing_over_a_crash(house)
+    await house.pushes.wait_for(PushEvent.CALL)
     await caller.response(180)
-    call = house.pushes.sent[0].call
-    await turns()
-    await house.restart()
-    caller = await house.caller()
-    caller.invite(phone.contact)
+    caller.send(invite)
     await caller.response(180)
-    assert (await house.pushes.wait_for(PushEvent.CALL)).call == call
+    assert house.pushes.events() == [PushEvent.CALL]
 
 
 async def test_a_call_that_was_answered_can_be_ended_by_either_side(house: House) -> None:
@@ -47,7 +133,7 @@ async def test_a_call_that_was_answered_can_be_ended_by_either_side(house: House
     await house.restart()
     await turns()
     house.peers += [caller, handset]
-    caller.goal, handset.goal = _doors(house)
+    caller.goal, handset.goal = house.door(Door.PROVIDER), house.door(Door.APP)
     await handset.register()
     caller.within("BYE", sent, ok)
     await caller.response(200)
@@ -69,9 +155,3 @@ async def test_a_call_whose_instance_is_gone_is_forgotten(house: House) -> None:
     await house.restart()
     await turns()
     assert house.pushes.sent == []
-
-
-def _doors(house: House) -> tuple[tuple[str, int], tuple[str, int]]:
-    from sipis.sip.flow import Door
-
-    return house.door(Door.PROVIDER), house.door(Door.APP)
