@@ -16,8 +16,6 @@ from tests.support.life import OtherClock, row_of, serve_by
 pytestmark = pytest.mark.timeout(30)
 HOUR = 3600
 DAY = 24 * HOUR
-FASTER = 10.0
-"""Seconds of the server in one of ours: more, and its patience with a busy machine is too short."""
 
 
 def seconds(text: object) -> float:
@@ -138,7 +136,8 @@ class TestLifetime:
         assert kept["ttl"] == DAY
 
     async def test_ends_by_itself_with_a_receipt_and_a_farewell(self, empty_town: Town) -> None:
-        await serve_by(empty_town, OtherClock(faster=FASTER))
+        # Faster, and the server's patience with a busy machine would be too short for a farewell.
+        await serve_by(empty_town, OtherClock(faster=10))
         phone = await empty_town.asleep(ttl=60)
         assert await ended(phone) == "expired"
         while empty_town.provider.registrar.bindings("alice"):
@@ -164,7 +163,7 @@ class TestLifetime:
         assert phone.push_token not in {one.target for one in told}
 
     async def test_is_short_for_an_account_that_no_provider_takes(self, empty_town: Town) -> None:
-        await serve_by(empty_town, OtherClock(faster=FASTER), policy={"never_registered": 60})
+        await serve_by(empty_town, OtherClock(faster=30), policy={"never_registered": 60})
         empty_town.provider.registrar.habits.refusals.extend([Refusal(403)] * 100)
         phone = await empty_town.phone(Temper.IGNORE)
         await phone.enable(account(empty_town))
