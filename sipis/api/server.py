@@ -27,7 +27,13 @@ from sipis.errors import ConfigError
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.transport.acceptor import Acceptor
-from sipis.transport.arrivals import MOST_ARRIVALS, Arrival, Arrivals
+from sipis.transport.arrivals import (
+    ARRIVALS_PER_SOURCE,
+    MOST_ARRIVALS,
+    Arrival,
+    Arrivals,
+    Shortage,
+)
 from sipis.transport.sockets import open_socket
 
 PATIENCE: Final = 12.0
@@ -96,6 +102,7 @@ class HttpListener:
         settings: ApiSettings | AdminSettings,
         section: str,
         clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._rinse = Rinse()
         app.middlewares[:0] = [hearing, rinsing(self._rinse)]
@@ -108,18 +115,22 @@ class HttpListener:
         self._acceptors: list[Acceptor] = []
         self._proxied = isinstance(settings, ApiSettings) and settings.behind_proxy
         self._patience = PROXY_PATIENCE if self._proxied else PATIENCE
-        self._limit(clock)
+        self._limit(clock, metrics)
         self.port = settings.port
 
-    def _limit(self, clock: Clock) -> None:
+    def _limit(self, clock: Clock, metrics: Metrics) -> None:
         """Bound who is in and who is on the way in; a proxy in front is everybody's source."""
-        spawn = self._supervisor.spawn
+
+        def refused(short: Shortage) -> None:
+            metrics.count("arrivals_refused_total", entrance=self._section, short=short)
+
+        guests, arrivals = CONNECTIONS_PER_SOURCE, ARRIVALS_PER_SOURCE
         if self._proxied:
-            self._guests = Guests(MOST_CONNECTIONS, MOST_CONNECTIONS)
-            self._arrivals = Arrivals(clock, spawn, per_source=MOST_ARRIVALS)
-        else:
-            self._guests = Guests(MOST_CONNECTIONS, CONNECTIONS_PER_SOURCE)
-            self._arrivals = Arrivals(clock, spawn)
+            guests, arrivals = MOST_CONNECTIONS, MOST_ARRIVALS
+        self._guests = Guests(MOST_CONNECTIONS, guests)
+        self._arrivals = Arrivals(
+            clock, self._supervisor.spawn, per_source=arrivals, on_refused=refused
+        )
 
     async def start(self) -> None:
         """Listen; ConfigError names the section when the address cannot be had."""

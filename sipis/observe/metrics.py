@@ -62,6 +62,8 @@ _COUNTERS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("foreign_requests_total", "requests from sources that may not reach an instance", ("door",)),
     ("malformed_total", "SIP messages that broke the protocol", ("door",)),
     ("sources_limited_total", "packets dropped because their source sent too many", ("door",)),
+    ("arrivals_refused_total", "connections ended before they were through, by what was short",
+     ("entrance", "short")),
     ("push_total", "pushes by service, event, outcome and reason",
      ("service", "event", "outcome", "reason")),
     ("push_retries_total", "further attempts of a push", ("service",)),

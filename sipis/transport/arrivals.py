@@ -11,6 +11,8 @@ its way longest makes room. A phone needs a round trip or two, whoever holds on 
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Coroutine
+from enum import StrEnum
+from functools import partial
 from typing import Final
 
 from sipis.clock import Clock
@@ -21,6 +23,16 @@ ARRIVALS_PER_SOURCE: Final = 64
 ARRIVAL_TIMEOUT: Final = 10.0
 """Seconds in which a connection must be through its TLS handshake, and its upgrade."""
 
+
+class Shortage(StrEnum):
+    """Why a connection was ended on its way in: what it, its source, or everybody ran out of."""
+
+    SHARE = "share"
+    PLACES = "places"
+    TIME = "time"
+
+
+OnRefused = Callable[[Shortage], None]
 Spawn = Callable[[str, Coroutine[object, object, None]], bool]
 
 
@@ -62,9 +74,12 @@ class Arrivals:
         spawn: Spawn,
         most: int = MOST_ARRIVALS,
         per_source: int = ARRIVALS_PER_SOURCE,
+        *,
+        on_refused: OnRefused = lambda _: None,
     ) -> None:
         """`spawn` runs a named job beside everything else; False when it does not."""
         self.clock = clock
+        self._on_refused = on_refused
         self._spawn = spawn
         self._most = most
         self._quota = Quota(per_source)
@@ -77,9 +92,11 @@ class Arrivals:
         """Have a connection brought in, or close it when its source has too many on their way."""
         if not self._quota.take(host):
             accepted.close()
+            self._on_refused(Shortage.SHARE)
             return
         if len(self._under_way) >= self._most:
             self._end(next(iter(self._under_way)))
+            self._on_refused(Shortage.PLACES)
         arrival = Arrival(accepted, host)
         self._under_way[arrival] = None
         if not self._spawn("arrival", self._bring_in(arrival, welcome)):
@@ -93,7 +110,7 @@ class Arrivals:
 
     async def _bring_in(self, arrival: Arrival, welcome: Welcome) -> None:
         due = self.clock.monotonic() + ARRIVAL_TIMEOUT
-        deadline = self.clock.call_at(due, arrival.end)
+        deadline = self.clock.call_at(due, partial(self._expire, arrival))
         try:
             await welcome(arrival)
         except OSError:  # the peer went away, or spoke no TLS
@@ -101,6 +118,10 @@ class Arrivals:
         finally:
             deadline.cancel()
             self._leave(arrival)
+
+    def _expire(self, arrival: Arrival) -> None:
+        self._on_refused(Shortage.TIME)
+        arrival.end()
 
     def _end(self, arrival: Arrival) -> None:
         self._leave(arrival)

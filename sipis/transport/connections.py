@@ -63,7 +63,11 @@ class Connections:
         self._unfinished = Unfinished(limits.unfinished)
         self._pool = Pool(self._connect, self._table)
         self._arrivals = Arrivals(
-            clock, supervisor.spawn, limits.arrivals, limits.arrivals_per_source
+            clock,
+            supervisor.spawn,
+            limits.arrivals,
+            limits.arrivals_per_source,
+            on_refused=receiver.refused,
         )
         self._acceptors: list[Acceptor] = []
         self._web_listeners: list[WebSocketListener] = []

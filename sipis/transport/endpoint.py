@@ -33,6 +33,7 @@ from sipis.sip.limits import LARGEST_REQUEST
 from sipis.sip.message import Request, Response
 from sipis.sip.stack import Stack
 from sipis.transport.addresses import OwnAddresses
+from sipis.transport.arrivals import Shortage
 from sipis.transport.connections import Connections
 from sipis.transport.detours import Detours
 from sipis.transport.dispatch import Dispatch, RequestHandler, ResponseHandler
@@ -284,6 +285,10 @@ class Endpoint:
     def settle(self, now: float) -> None:
         """Tell what happened and send what is due."""
         self._pump.run(now)
+
+    def refused(self, short: Shortage) -> None:
+        """Count a connection that was ended before it was through."""
+        self._metrics.count("arrivals_refused_total", entrance="sip", short=short)
 
     def opened(self, connection: Connection) -> bool:
         """Admit a connection unless there are too many."""

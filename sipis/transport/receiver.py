@@ -6,6 +6,7 @@ Refuses any behaviour: these are the two sides of one seam.
 from typing import Protocol
 
 from sipis.sip.flow import Flow
+from sipis.transport.arrivals import Shortage
 
 
 class Receiver(Protocol):
@@ -22,6 +23,9 @@ class Receiver(Protocol):
 
     def settle(self, now: float) -> None:
         """Act on what was received since the last call: a batch has ended."""
+
+    def refused(self, short: Shortage) -> None:
+        """Note that a connection was ended before it was through."""
 
     def opened(self, connection: "Connection") -> bool:
         """Admit a connection; False when there are too many and it must go."""

@@ -10,6 +10,7 @@ from aiohttp import web
 from sipis.api.server import HttpListener
 from sipis.clock import SystemClock
 from sipis.config import ApiSettings
+from sipis.observe.metrics import Metrics
 from tests.support.http import running
 
 SECRET = b"SecretOfAnApp"
@@ -25,7 +26,7 @@ async def ask() -> AsyncIterator[Ask]:
     """Say something to a listener; returns head and body of what it says until it closes."""
     app = web.Application()
     app.router.add_get("/crash", crash)
-    listener = HttpListener(app, ApiSettings(port=0), "api", SystemClock())
+    listener = HttpListener(app, ApiSettings(port=0), "api", SystemClock(), Metrics())
 
     async def ask(data: bytes) -> tuple[str, bytes]:
         reader, writer = await asyncio.open_connection("127.0.0.1", listener.port)

@@ -17,6 +17,7 @@ from sipis.api.server import CONNECTIONS_PER_SOURCE, HttpListener
 from sipis.clock import ManualClock, SystemClock
 from sipis.config import ApiSettings
 from sipis.errors import ConfigError
+from sipis.observe.metrics import Metrics
 from sipis.transport.arrivals import ARRIVAL_TIMEOUT, ARRIVALS_PER_SOURCE, Arrivals
 from sipis.world.tls import ThrowawayCa
 from tests.support.http import running
@@ -57,7 +58,9 @@ def files(tmp_path: Path) -> Certificates:
 @pytest.fixture
 async def listener(files: Certificates) -> AsyncIterator[HttpListener]:
     settings = ApiSettings(port=0, cert_file=files.cert, key_file=files.key)
-    async with running(HttpListener(web.Application(), settings, "api", SystemClock())) as listener:
+    async with running(
+        HttpListener(web.Application(), settings, "api", SystemClock(), Metrics())
+    ) as listener:
         yield listener
 
 
@@ -107,7 +110,7 @@ async def serve(files: Certificates, clock: ManualClock) -> AsyncIterator[Serve]
             secure = how.pop("secure", False)
             tls = {"cert_file": files.cert, "key_file": files.key} if secure else {}
             settings = ApiSettings.model_validate({"port": 0, **tls, **how})
-            listener = HttpListener(web.Application(), settings, "api", clock)
+            listener = HttpListener(web.Application(), settings, "api", clock, Metrics())
             await stack.enter_async_context(running(listener))
             return "127.0.0.1", listener.port
 
@@ -216,7 +219,7 @@ async def test_a_start_that_is_given_up_at_any_moment_leaves_no_descriptor_open(
 
 
 async def started_for(turns: int) -> None:
-    listener = HttpListener(web.Application(), ApiSettings(port=0), "api", SystemClock())
+    listener = HttpListener(web.Application(), ApiSettings(port=0), "api", SystemClock(), Metrics())
     start = asyncio.ensure_future(listener.start())
     for _ in range(turns):
         await asyncio.sleep(0)

@@ -44,6 +44,12 @@ def under_way(party: Party) -> int:
     return len(party.endpoint._connections._arrivals)
 
 
+def refused(party: Party, short: str) -> float | None:
+    """What is counted of those who were hung up on."""
+    registry, labels = party.endpoint._metrics.registry, {"entrance": "sip", "short": short}
+    return registry.get_sample_value("sipis_arrivals_refused_total", labels)
+
+
 @pytest.mark.parametrize(("listener", "said"), HALF_MADE)
 async def test_one_source_holds_only_so_many_that_are_half_made(
     start: Start, connect: Connect, listener: str, said: bytes
@@ -53,6 +59,7 @@ async def test_one_source_holds_only_so_many_that_are_half_made(
     assert [await one.is_closed() for one in strangers[3:]] == [True, True]
     other = connect(ours.address, "127.0.0.3", said)
     await until(lambda: under_way(ours) == 4)
+    assert refused(ours, "share") == 2
     assert not any(one.has_been_closed() for one in [*strangers[:3], other])
 
 
@@ -64,6 +71,7 @@ async def test_of_too_many_in_all_the_oldest_makes_room(
     strangers = [connect(ours.address, f"127.0.0.{n}", said) for n in range(2, 7)]
     assert [await one.is_closed() for one in strangers[:2]] == [True, True]
     assert under_way(ours) == 3
+    assert refused(ours, "places") == 2
     assert not any(one.has_been_closed() for one in strangers[2:])
 
 
@@ -79,6 +87,7 @@ async def test_what_stays_half_made_is_ended_in_time(
     await clock.advance(1)
     assert await stranger.is_closed()
     await until(lambda: under_way(ours) == 0)
+    assert refused(ours, "time") == 1
 
 
 @pytest.mark.parametrize(("listener", "said"), HALF_MADE)

@@ -12,6 +12,7 @@ from sipis.errors import TransportError
 from sipis.sip.flow import Door, Flow
 from sipis.sip.limits import MAX_DATAGRAM
 from sipis.transport import udp
+from sipis.transport.arrivals import Shortage
 from sipis.transport.receiver import Connection
 from sipis.transport.sockets import NEVER
 from sipis.transport.targets import Listener
@@ -37,6 +38,9 @@ class Ear:
     def settle(self, now: float) -> None:
         self.batches.append(len(self.heard))
         self.settled.set()
+
+    def refused(self, short: Shortage) -> None:
+        raise AssertionError("there are no connections here")
 
     def opened(self, connection: Connection) -> bool:
         raise AssertionError("there are no connections here")
