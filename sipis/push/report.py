@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from sipis.model import Environment
 from sipis.push.gate import Why
-from sipis.push.outcome import Accepted, DeadTarget, PushOutcome
+from sipis.push.outcome import Accepted, Ambiguous, DeadTarget, PushOutcome
 from sipis.push.provider import AddressedTarget
 
 
@@ -60,6 +60,11 @@ class PushReport:
     failed: tuple[Verdict, ...]
     """Neither accepted nor dead."""
     dead: tuple[Verdict, ...]
+
+    @property
+    def doubtful(self) -> int:
+        """Of how many targets nobody knows whether the service took the push: no answer came."""
+        return sum(isinstance(each.outcome, Ambiguous) for each in self.failed)
 
 
 def report_of(verdicts: Sequence[Verdict]) -> PushReport:

@@ -5,6 +5,7 @@ Refuses to outlive its call: what has not left when the caller gives up is taken
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from sipis.model import CallState, PushEvent
@@ -14,7 +15,8 @@ from sipis.relay.ports import Spawn
 from sipis.relay.waker import Tidings, Waker
 
 Verdict = Callable[[Kind], None]
-"""Called once: PUSH_ACCEPTED or PUSH_FAILED."""
+"""Called once at most: PUSH_ACCEPTED, PUSH_FAILED, or not at all where nobody knows: a phone whose
+push got no answer may wake nevertheless."""
 
 _SAID: Final = {
     CallState.MISSED: "missed",
@@ -73,13 +75,6 @@ class Doorbell:
         if self._stopped:
             return
         self._ringing = asyncio.current_task()
-        told = False
-
-        def accepted() -> None:
-            nonlocal told
-            told = True
-            verdict(Kind.PUSH_ACCEPTED)
-
         tidings = Tidings(
             PushEvent.CALL,
             self._window,
@@ -89,10 +84,12 @@ class Doorbell:
             since=since,
         )
         try:
-            await self._waker.tell(self._found, tidings, accepted)
+            reached = await self._waker.tell(
+                self._found, tidings, partial(verdict, Kind.PUSH_ACCEPTED)
+            )
         finally:
             self._ringing = None
-        if not told:
+        if not reached:
             verdict(Kind.PUSH_FAILED)
 
     async def _tell(self, tidings: Tidings) -> None:

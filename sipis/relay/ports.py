@@ -72,6 +72,10 @@ class Report(Protocol):
     def accepted(self) -> int:
         """How many targets the push services took it for."""
 
+    @property
+    def doubtful(self) -> int:
+        """For how many more they may have taken it: no answer came."""
+
 
 class Announcer(Protocol):
     """The push dispatcher."""

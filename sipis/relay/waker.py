@@ -65,7 +65,7 @@ class Waker:
     async def tell(
         self, found: Found, tidings: Tidings, on_accepted: Callable[[], None] | None = None
     ) -> bool:
-        """Push to the targets of an instance; True when a push service took it.
+        """Push to the targets of an instance; False when no push service can have taken it.
 
         `on_accepted` is called as soon as the first one has.
         """
@@ -78,7 +78,7 @@ class Waker:
             return False
         notification = self._notification(found, opened, tidings)
         report = await self._announcer.announce(notification, targets, on_accepted)
-        return report.accepted > 0
+        return report.accepted + report.doubtful > 0
 
     async def _opened(self, found: Found) -> tuple[Found, Targets] | None:
         def opened(one: Found) -> tuple[Found, Targets]:

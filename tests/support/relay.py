@@ -51,6 +51,7 @@ ALERT = PushTarget(PushService.APNS, TargetKind.ALERT, "1e" * 32, Environment.PR
 @dataclass(frozen=True)
 class Accepted:
     accepted: int
+    doubtful: int = 0
 
 
 class Dispatcher:
@@ -58,6 +59,7 @@ class Dispatcher:
 
     def __init__(self) -> None:
         self.accepts = True
+        self.answers = True
         self.held: asyncio.Event | None = None
         self.sent: list[Notification] = []
         self._news = asyncio.Condition()
@@ -73,6 +75,8 @@ class Dispatcher:
             self._news.notify_all()
         if self.held is not None:
             await self.held.wait()
+        if not self.answers:
+            return Accepted(0, len(targets))
         if self.accepts and on_accepted is not None:
             on_accepted()
         return Accepted(len(targets) if self.accepts else 0)

@@ -122,6 +122,14 @@ class Peer(asyncio.DatagramProtocol):
 class Caller(Peer):
     """The provider's side."""
 
+    async def final(self) -> Response:
+        """The final response to the INVITE, after whatever is said on the way to it."""
+        while True:
+            message = await self.next()
+            assert isinstance(message, Response), message.to_bytes()
+            if message.status >= 200 and message.cseq.method == "INVITE":
+                return message
+
     def invite(
         self,
         uri: str,

@@ -185,6 +185,18 @@ class TestReport:
         report = await room.announce()
         assert report.failed[0].outcome == outcome
 
+    @pytest.mark.parametrize(
+        ("outcome", "doubtful"), [(Ambiguous("deadline"), 1), (Faulty("BadTopic"), 0)]
+    )
+    async def test_only_a_push_without_an_answer_leaves_a_doubt(
+        self, room: Room, outcome: PushOutcome, doubtful: int
+    ) -> None:
+        room.apns.acts["silent"] = [outcome] * 9
+        announcing = room.start(target("silent"), target("phone"))
+        await room.clock.advance(RING)
+        report = await announcing
+        assert (report.accepted, report.doubtful) == (1, doubtful)
+
 
 class TestRouting:
     async def test_a_call_rings_the_voip_token_and_not_the_alert_token_of_the_same_phone(

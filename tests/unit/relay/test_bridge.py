@@ -173,6 +173,18 @@ class TestEnding:
         caller.invite(phone.contact)
         await caller.response(480)
 
+    async def test_a_phone_whose_push_got_no_answer_may_still_wake(self, house: House) -> None:
+        house.pushes.answers = False
+        phone = await house.enable()
+        caller = await house.caller()
+        caller.invite(phone.contact)
+        await house.pushes.wait_for(PushEvent.CALL)
+        await turns()
+        handset = await house.handset(phone.n)
+        await handset.register()
+        handset.respond(await handset.asked("INVITE"), 200, [], ANSWER)
+        assert (await caller.final()).status == 200
+
     async def test_a_phone_without_proven_targets_is_not_pushed(self, house: House) -> None:
         phone = await house.enable(verified=False)
         caller = await house.caller()

@@ -5,7 +5,7 @@ from sipis.relay.keepsake import Keepsake
 from sipis.relay.ledger import PURPOSE
 from sipis.relay.recovery import GRACE, RINGS_ON
 from sipis.sip.flow import Door
-from sipis.sip.message import Request, Response
+from sipis.sip.message import Request
 from sipis.store import calls
 from tests.support.relay import House, Phone, turns
 from tests.support.sip_peers import ANSWER, Caller
@@ -24,15 +24,6 @@ async def ringing_over_a_crash(house: House) -> tuple[Phone, Caller, Request]:
     return phone, caller, invite
 
 
-async def final_response(caller: Caller) -> Response:
-    """The final response to the INVITE, after whatever was said on the way to it."""
-    while True:
-        message = await caller.next()
-        assert isinstance(message, Response)
-        if message.status >= 200 and message.cseq.method == "INVITE":
-            return message
-
-
 async def test_a_call_that_rang_a_moment_ago_rings_on_and_can_be_answered(house: House) -> None:
     phone, caller, invite = await ringing_over_a_crash(house)
     again = await house.pushes.wait_for(PushEvent.CALL)
@@ -42,7 +33,7 @@ async def test_a_call_that_rang_a_moment_ago_rings_on_and_can_be_answered(house:
     assert asked.headers.get("X-Push-Call-ID") == again.call
     assert asked.body == invite.body
     handset.respond(asked, 200, [], ANSWER)
-    ok = await final_response(caller)
+    ok = await caller.final()
     assert (ok.status, ok.branch) == (200, invite.branch)
     caller.within("ACK", invite, ok, cseq=1)
     await handset.asked("ACK")
@@ -54,7 +45,7 @@ async def test_a_caller_can_still_give_up_a_call_that_rings_on(house: House) -> 
     phone, caller, invite = await ringing_over_a_crash(house)
     await house.pushes.wait_for(PushEvent.CALL)
     caller.cancel(invite)
-    assert (await final_response(caller)).status == 487
+    assert (await caller.final()).status == 487
     [view] = await house.relay.calls(phone.n)
     assert view.state is CallState.CANCELLED
 
@@ -68,7 +59,7 @@ async def test_no_invite_outlives_the_ringing_of_its_call(house: House) -> None:
     assert kept is not None
     assert invite.call_id in str(kept)
     caller.cancel(invite)
-    assert (await final_response(caller)).status == 487
+    assert (await caller.final()).status == 487
     await turns()
     [row] = await house.store.read(calls.list_for, phone.n, house.clock.wall())
     plain = house.vault.open_content(found.row, PURPOSE, row.call, row.sealed)
