@@ -7,6 +7,7 @@ their dialogs.
 Refuses to guess: what cannot be read is ended.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 from sipis.errors import RemoteProtocolError, TransportError
@@ -42,14 +43,28 @@ class Recovery:
         switchboard: Switchboard,
         reception: Reception,
         waker: Waker,
+        on_taken_up: Callable[[], None],
     ) -> None:
+        """`on_taken_up` is called as soon as every dialog is known that will be."""
         self._services = services
         self._switchboard = switchboard
         self._reception = reception
         self._waker = waker
+        self._on_taken_up = on_taken_up
 
     async def run(self) -> None:
         """End or take up every call that the store knows as under way."""
+        try:
+            rang = await self._take_up()
+        finally:
+            self._on_taken_up()
+        if rang:
+            await self._services.tools.clock.sleep(GRACE)
+        for found, view in rang:
+            await self._end_lost(found, view)
+
+    async def _take_up(self) -> list[tuple[Found, CallView]]:
+        """Take up what can be; returns the calls that rang."""
         rang = []
         for found, view, keepsake in await self._services.ledger.unfinished():
             if view.state is CallState.RINGING:
@@ -57,10 +72,7 @@ class Recovery:
                 rang.append((found, view))
             else:
                 await self._resume(found, view, keepsake or {})
-        if rang:
-            await self._services.tools.clock.sleep(GRACE)
-        for found, view in rang:
-            await self._end_lost(found, view)
+        return rang
 
     async def _ring_on(self, view: CallView, keepsake: Keepsake | None) -> None:
         """Take the INVITE in as if the provider had repeated it, unless there is none."""

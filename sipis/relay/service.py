@@ -15,6 +15,7 @@ from sipis.errors import StoreError
 from sipis.observe.metrics import Metrics
 from sipis.observe.supervisor import Supervisor
 from sipis.relay.admission import Admission
+from sipis.relay.anteroom import Anteroom
 from sipis.relay.appdoor import AppDoor
 from sipis.relay.bindings import Binding, Bindings
 from sipis.relay.bridge import Services
@@ -80,8 +81,10 @@ class Relay:
         )
         self._reception = self._make_reception()
         self._courier = Courier(tools, around.store, around.vault)
-        self.provider_door = self._make_router()
-        self.app_door = AppDoor(tools, self._switchboard, self._make_registrar())
+        self._anteroom = Anteroom(tools)
+        self.provider_door = self._anteroom.before(self._make_router())
+        app_door = AppDoor(tools, self._switchboard, self._make_registrar())
+        self.app_door = self._anteroom.before(app_door)
         self._supervisor.serve("sweep", self._sweep)
 
     # What the composition root wires to the endpoint.
@@ -252,6 +255,7 @@ class Relay:
             switchboard=self._switchboard,
             reception=self._reception,
             waker=self._waker,
+            on_taken_up=self._anteroom.open,
         )
 
     def _make_registrar(self) -> Registrar:

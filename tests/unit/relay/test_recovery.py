@@ -1,14 +1,19 @@
 """What a restart does to calls."""
 
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
 from sipis.model import CallState, PushEvent
 from sipis.relay.keepsake import Keepsake
-from sipis.relay.ledger import PURPOSE
+from sipis.relay.ledger import PURPOSE, Ledger
 from sipis.relay.recovery import GRACE, RINGS_ON
 from sipis.sip.flow import Door
-from sipis.sip.message import Request
+from sipis.sip.message import Request, Response
 from sipis.store import calls
 from tests.support.relay import House, Phone, turns
-from tests.support.sip_peers import ANSWER, Caller
+from tests.support.sip_peers import ANSWER, Caller, Handset
 
 
 async def ringing_over_a_crash(house: House) -> tuple[Phone, Caller, Request]:
@@ -109,7 +114,19 @@ async def test_an_invite_that_the_provider_repeats_then_is_one_more_of_the_same(
     assert house.pushes.events() == [PushEvent.CALL]
 
 
-async def test_a_call_that_was_answered_can_be_ended_by_either_side(house: House) -> None:
+@dataclass(frozen=True)
+class Talk:
+    """A running call: phone, both ends, the INVITE as it came to the app, as it was sent, its 200."""
+
+    phone: Phone
+    caller: Caller
+    handset: Handset
+    received: Request
+    sent: Request
+    ok: Response
+
+
+async def talking(house: House) -> Talk:
     phone, caller = await house.enable(), await house.caller()
     handset = await house.handset(phone.n)
     await handset.register()
@@ -120,20 +137,49 @@ async def test_a_call_that_was_answered_can_be_ended_by_either_side(house: House
     caller.within("ACK", sent, ok, cseq=1)
     await handset.asked("ACK")
     await turns()
+    return Talk(phone, caller, handset, received, sent, ok)
+
+
+async def crash(house: House, talk: Talk) -> None:
+    """The server ends and starts; its peers notice nothing."""
     house.peers.clear()
     await house.restart()
+    house.peers += [talk.caller, talk.handset]
+    talk.caller.goal, talk.handset.goal = house.door(Door.PROVIDER), house.door(Door.APP)
+
+
+async def test_a_call_that_was_answered_can_be_ended_by_either_side(house: House) -> None:
+    talk = await talking(house)
+    await crash(house, talk)
     await turns()
-    house.peers += [caller, handset]
-    caller.goal, handset.goal = house.door(Door.PROVIDER), house.door(Door.APP)
-    await handset.register()
-    caller.within("BYE", sent, ok)
-    await caller.response(200)
-    bye = await handset.asked("BYE")
-    assert bye.call_id == received.call_id
+    await talk.handset.register()
+    talk.caller.within("BYE", talk.sent, talk.ok)
+    await talk.caller.response(200)
+    bye = await talk.handset.asked("BYE")
+    assert bye.call_id == talk.received.call_id
     assert bye.cseq.number > 1000
-    [view] = await house.relay.calls(phone.n)
+    [view] = await house.relay.calls(talk.phone.n)
     assert view.state is CallState.ANSWERED
     assert view.ended_at is not None
+
+
+async def test_who_hangs_up_before_the_calls_are_taken_up_is_heard_once_they_are(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk, read, taken_up = await talking(house), Ledger.unfinished, asyncio.Event()
+
+    async def slowly(ledger: Ledger) -> object:
+        await taken_up.wait()
+        return await read(ledger)
+
+    monkeypatch.setattr(Ledger, "unfinished", slowly)
+    await crash(house, talk)
+    await talk.handset.register()
+    talk.caller.within("BYE", talk.sent, talk.ok)
+    await turns()
+    taken_up.set()
+    await talk.caller.response(200)
+    await talk.handset.asked("BYE")
 
 
 async def test_a_call_whose_instance_is_gone_is_forgotten(house: House) -> None:
