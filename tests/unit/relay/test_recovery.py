@@ -116,7 +116,7 @@ async def test_an_invite_that_the_provider_repeats_then_is_one_more_of_the_same(
 
 @dataclass(frozen=True)
 class Talk:
-    """A running call: phone, both ends, the INVITE as it came to the app, as it was sent, its 200."""
+    """A running call: its phone, both ends, both INVITEs, and the 200 that the caller got."""
 
     phone: Phone
     caller: Caller
