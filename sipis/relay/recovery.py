@@ -28,6 +28,8 @@ RINGS_ON: Final = 60.0
 """Seconds after its INVITE in which a call is taken up: longer, and hardly any caller waits."""
 GRACE: Final = 2.0
 """Seconds in which a call that was taken up must ring."""
+LONGEST_WAIT: Final = 2.0
+"""Seconds for which others wait: connections to a provider that is down take their time."""
 GONE: Final = 0
 """The id of a flow that is not open any more."""
 _NOWHERE: Final = ("", 0)
@@ -45,7 +47,7 @@ class Recovery:
         waker: Waker,
         on_taken_up: Callable[[], None],
     ) -> None:
-        """`on_taken_up` is called as soon as every dialog is known that will be."""
+        """`on_taken_up` is called when every dialog is known, or LONGEST_WAIT is over."""
         self._services = services
         self._switchboard = switchboard
         self._reception = reception
@@ -54,25 +56,28 @@ class Recovery:
 
     async def run(self) -> None:
         """End or take up every call that the store knows as under way."""
+        clock = self._services.tools.clock
+        alarm = clock.call_at(clock.monotonic() + LONGEST_WAIT, self._on_taken_up)
         try:
             rang = await self._take_up()
         finally:
+            alarm.cancel()
             self._on_taken_up()
         if rang:
-            await self._services.tools.clock.sleep(GRACE)
+            await clock.sleep(GRACE)
         for found, view in rang:
             await self._end_lost(found, view)
 
     async def _take_up(self) -> list[tuple[Found, CallView]]:
         """Take up what can be; returns the calls that rang."""
-        rang = []
-        for found, view, keepsake in await self._services.ledger.unfinished():
-            if view.state is CallState.RINGING:
-                await self._ring_on(view, keepsake)
-                rang.append((found, view))
-            else:
+        unfinished = await self._services.ledger.unfinished()
+        rang = [one for one in unfinished if one[1].state is CallState.RINGING]
+        for _, view, keepsake in rang:
+            await self._ring_on(view, keepsake)
+        for found, view, keepsake in unfinished:
+            if view.state is not CallState.RINGING:
                 await self._resume(found, view, keepsake or {})
-        return rang
+        return [(found, view) for found, view, _ in rang]
 
     async def _ring_on(self, view: CallView, keepsake: Keepsake | None) -> None:
         """Take the INVITE in as if the provider had repeated it, unless there is none."""

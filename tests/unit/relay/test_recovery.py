@@ -8,7 +8,7 @@ import pytest
 from sipis.model import CallState, PushEvent
 from sipis.relay.keepsake import Keepsake
 from sipis.relay.ledger import PURPOSE, Ledger
-from sipis.relay.recovery import GRACE, RINGS_ON
+from sipis.relay.recovery import GRACE, LONGEST_WAIT, RINGS_ON
 from sipis.sip.flow import Door
 from sipis.sip.message import Request, Response
 from sipis.store import calls
@@ -180,6 +180,22 @@ async def test_who_hangs_up_before_the_calls_are_taken_up_is_heard_once_they_are
     taken_up.set()
     await talk.caller.response(200)
     await talk.handset.asked("BYE")
+
+
+async def test_nobody_waits_long_for_calls_that_cannot_be_taken_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    talk = await talking(house)
+
+    async def never(_: Ledger) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Ledger, "unfinished", never)
+    await crash(house, talk)
+    talk.caller.within("BYE", talk.sent, talk.ok)
+    await turns()
+    await house.clock.advance(LONGEST_WAIT)
+    await talk.caller.response(481)
 
 
 async def test_a_call_whose_instance_is_gone_is_forgotten(house: House) -> None:
