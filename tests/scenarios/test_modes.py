@@ -36,10 +36,9 @@ async def test_alternate_may_be_asked_for_and_given_back_in_one_breath(town: Tow
     for _ in range(3):
         assert (await phone.here("POST", "/foreground", {})).status == 200
         assert (await phone.here("POST", "/background", {})).status == 200
+    # On the way there it may be bound and registered for a moment: what counts is where it ends.
     await town.state(phone, "registered")
     await town.bound(1)
-    await town.state(phone, "registered")
-    await town.talk(phone)
 
 
 async def test_takeover_stops_without_a_word(town: Town) -> None:
