@@ -72,20 +72,12 @@ class Connection(Visitor):
             self._guests.leave(self._host)
         super().connection_lost(exc)
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,  # noqa: ARG002 - aiohttp's signature
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it holds what the peer sent
-    ) -> web.StreamResponse:
-        """The last answer of a connection; ConnectionError when another one has begun."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("part of another answer is sent")
-        if isinstance(exc, HttpProcessingError):
+    def last_answer(self, failure: BaseException | None) -> web.StreamResponse:
+        """A problem document: the peer's fault where it cannot be read, else ours."""
+        if isinstance(failure, HttpProcessingError):
             answer = Problem(problems.INVALID_REQUEST).response()
         else:
-            _log.error("request crashed", error=type(exc).__name__)
+            _log.error("request crashed", error=type(failure).__name__)
             answer = Problem(problems.INTERNAL).response()
         mark(answer)
         answer.force_close()

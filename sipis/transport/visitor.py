@@ -5,6 +5,7 @@ Refuses to be let in for a handshake alone: half a request is no visitor yet.
 
 import asyncio
 import ssl
+from abc import ABC, abstractmethod
 from typing import Final
 
 from aiohttp import web
@@ -16,7 +17,7 @@ LINGERING: Final = 2.0
 """Seconds for the rest of a body that nobody wants."""
 
 
-class Visitor(web.RequestHandler):
+class Visitor(web.RequestHandler, ABC):
     """aiohttp's protocol, and whether its connection is still on its way in."""
 
     __slots__ = ("settled",)
@@ -43,6 +44,22 @@ class Visitor(web.RequestHandler):
         except asyncio.CancelledError:
             self.force_close()
             raise
+
+    @abstractmethod
+    def last_answer(self, failure: BaseException | None) -> web.StreamResponse:
+        """What is said after a request that could not be read or handled."""
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,  # noqa: ARG002 - aiohttp's signature
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - it quotes what the peer sent
+    ) -> web.StreamResponse:
+        """The last answer of a connection; ConnectionError when another one has begun."""
+        if request.writer.output_size > 0:
+            raise ConnectionError("part of another answer is sent")
+        return self.last_answer(exc)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Nothing will come of it."""

@@ -132,19 +132,11 @@ class _Visitor(Visitor):
 
     __slots__ = ()
 
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,  # noqa: ARG002 - aiohttp's signature
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002 - it quotes what the peer sent
-    ) -> web.StreamResponse:
-        """The last answer of a connection; ConnectionError when another one has begun."""
-        if request.writer.output_size > 0:
-            raise ConnectionError("part of another answer is sent")
-        if isinstance(exc, HttpProcessingError | OSError | TransportError):
+    def last_answer(self, failure: BaseException | None) -> web.StreamResponse:
+        """A bare status: the peer's fault where it cannot be read or went away, else ours."""
+        if isinstance(failure, HttpProcessingError | OSError | TransportError):
             return _refusal(400)
-        _log.error("request crashed", error=type(exc).__name__)
+        _log.error("request crashed", error=type(failure).__name__)
         return _refusal(500)
 
 
