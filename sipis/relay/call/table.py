@@ -55,7 +55,6 @@ TIMERS: Final[dict[State, frozenset[Timer]]] = {
 """The timers that may run in a state; entering it stops all others."""
 
 _NOBODY_YET = (State.WAKING, State.CALLING)
-_WITHOUT_INVITE = (State.WAKING, State.AWAITED)
 _WITH_INVITE = (State.CALLING, State.RINGING)
 _BEFORE_ANSWER = (State.WAKING, State.CALLING, State.AWAITED, State.RINGING)
 
